@@ -1,0 +1,1 @@
+"""What every system shares: types, errors, device choice, checkpoints, training loop, metrics."""

@@ -1,0 +1,129 @@
+"""The one place that chooses device, dtype and attention kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import platform
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipelines.core.errors import PipelineError
+
+Network = TypeVar("Network", bound=nn.Module)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a network runs.
+
+    Attributes:
+        device: torch device.
+        dtype: dtype of matrix multiplications; weights stay float32 on a CPU and autocast does the rest.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Mixed-precision context, or nothing when the dtype is float32."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices in hardware (AVX512-BF16, AMX, Arm bf16).
+
+    Without it autocast to bfloat16 is several times slower than float32, so it must not be chosen.
+    """
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            flags = lines.read(20_000)
+        return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))
+    except OSError:
+        # macOS and Windows have no /proc: Apple's cores from M2 on have bf16, but torch's CPU path gains nothing there.
+        return False
+
+
+def choose(device: str = "auto", dtype: str = "auto") -> Runtime:
+    """Resolve ``auto`` into a device and dtype.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+
+    Raises:
+        PipelineError: ``runtime.device`` or ``runtime.dtype`` if the name is unknown or the device is absent.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = device.split(":")[0]
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(kind, False):
+        raise PipelineError(
+            "runtime.device",
+            "This device is not available here",
+            seen=device,
+            remedy=f"Use one of: {', '.join(name for name, there in available.items() if there)}, auto",
+        )
+    if dtype == "auto":
+        fast = (kind == "cuda" and torch.cuda.is_bf16_supported()) or (kind == "cpu" and cpu_has_bf16())
+        dtype = "bfloat16" if fast else "float32"
+    if dtype not in DTYPES:
+        raise PipelineError(
+            "runtime.dtype", "Unknown dtype", seen=dtype, remedy=f"Use one of: {', '.join(DTYPES)}, auto"
+        )
+    return Runtime(torch.device(device), DTYPES[dtype])
+
+
+def channels_last(model: Network) -> Network:
+    """Lay the four-dimensional weights of ``model`` out as convolutions read them fastest; returns the same model."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return model
+
+
+@cache
+def _has_xformers() -> bool:
+    return importlib.util.find_spec("xformers") is not None
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scaled dot-product attention over (B, heads, N, head_dim) tensors.
+
+    xformers' kernels exist on CUDA only; everywhere else torch picks its own fused kernel.
+    """
+    if q.is_cuda and _has_xformers() and q.dtype != torch.float32:
+        from xformers.ops import memory_efficient_attention
+
+        mixed = memory_efficient_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        return mixed.transpose(1, 2)
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def attention_backend(device: torch.device) -> str:
+    """Name of the kernel that ``attention`` uses on ``device``, for the sidecar."""
+    return "xformers" if device.type == "cuda" and _has_xformers() else "torch-sdpa"
+
+
+def describe(runtime: Runtime) -> dict[str, str]:
+    """What must be equal for two runs to be bit-identical."""
+    return {
+        "device": str(runtime.device),
+        "device_name": torch.cuda.get_device_name(runtime.device)
+        if runtime.device.type == "cuda"
+        else platform.machine(),
+        "dtype": str(runtime.dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "attention": attention_backend(runtime.device),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,1 @@
+"""What the try-on systems share: parsing, detection, layout, masks, garment understanding."""

@@ -1,0 +1,1 @@
+"""Human parsing: which pixel is hair, skin, which garment."""

@@ -1,0 +1,119 @@
+"""The sample inputs of assets/: people and product pictures that a newcomer tries first, all drawn from fixed seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from pipelines.core.types import Image
+from pipelines.synthetic.flats import render_garment
+from pipelines.synthetic.garments import Garment
+from pipelines.synthetic.people import render_person
+
+SIZE = (1024, 768)
+QUALITY = 88
+
+
+@dataclass(frozen=True)
+class PersonSample:
+    """One sample person: the seed draws body, pose, head, lower garment and light."""
+
+    seed: int
+    framing: str
+    background: str
+    top: Garment
+
+
+GARMENTS: dict[str, Garment] = {
+    "tee_plain": Garment("t-shirt", colour=(0.42, 0.55, 0.47), length=0.395, rib=True, ease=0.45, seed=11),
+    "longsleeve_stripes": Garment(
+        "long-sleeve", "long", "boat", 0.375, 0.35, colour=(0.94, 0.93, 0.90), accent=(0.12, 0.17, 0.30),
+        pattern="hstripes", scale=0.9, seed=12,
+    ),
+    "tee_print": Garment(
+        "t-shirt", colour=(0.93, 0.92, 0.89), accent=(0.15, 0.30, 0.42), third=(0.88, 0.45, 0.27), motif="mountain",
+        length=0.395, rib=True, ease=0.5, seed=16,
+    ),
+    "shirt_check": Garment(
+        "shirt", "long", "collar", 0.395, 0.5, colour=(0.82, 0.22, 0.20), accent=(0.15, 0.15, 0.19),
+        third=(0.93, 0.84, 0.60), pattern="check", closure="buttons", pocket=True, fabric="woven", seed=14,
+    ),
+    "sweater_mustard": Garment(
+        "sweater", "long", "crew", 0.375, 0.65, colour=(0.83, 0.61, 0.23), rib=True, fabric="knit", seed=15,
+    ),
+    "hoodie_grey": Garment(
+        "hoodie", "long", "hood", 0.385, 0.7, colour=(0.60, 0.62, 0.65), accent=(0.16, 0.20, 0.34), pattern="melange",
+        motif="letters", text="NORTH", rib=True, pocket=True, fabric="jersey", seed=17,
+    ),
+    "tank_coral": Garment("tank", "none", "scoop", 0.37, 0.25, colour=(0.88, 0.45, 0.40), seed=18),
+    "blouse_dots": Garment(
+        "blouse", "elbow", "v", 0.375, 0.45, 0.4, colour=(0.16, 0.22, 0.40), accent=(0.95, 0.93, 0.90), pattern="dots",
+        fabric="satin", seed=19,
+    ),
+}  # fmt: skip
+
+PEOPLE: dict[str, PersonSample] = {
+    "half_studio_tee": PersonSample(
+        2002, "half", "studio", Garment("t-shirt", colour=(0.62, 0.74, 0.84), length=0.395, ease=0.4, rib=True, seed=3)
+    ),
+    "half_white_longsleeve": PersonSample(
+        2106, "half", "white", Garment("long-sleeve", "long", "crew", 0.38, 0.35, colour=(0.24, 0.26, 0.30), seed=4)
+    ),
+    "full_studio_striped_tee": PersonSample(
+        2204, "full", "studio",
+        Garment(
+            "t-shirt", colour=(0.93, 0.92, 0.90), accent=(0.70, 0.20, 0.22), pattern="hstripes",
+            length=0.385, ease=0.35, seed=6,
+        ),
+    ),
+    "full_street_sweater": PersonSample(
+        2302, "full", "street",
+        Garment("sweater", "long", "crew", 0.375, 0.55, colour=(0.24, 0.40, 0.37), rib=True, fabric="knit", seed=5),
+    ),
+    "half_plain_shirt": PersonSample(
+        2405, "half", "plain",
+        Garment(
+            "shirt", "long", "collar", 0.395, 0.4, colour=(0.80, 0.86, 0.93), closure="buttons", fabric="woven",
+            pocket=True, seed=7,
+        ),
+    ),
+    "full_indoor_hoodie": PersonSample(
+        2505, "full", "indoor",
+        Garment(
+            "hoodie", "long", "hood", 0.385, 0.6, colour=(0.55, 0.25, 0.28), rib=True, pocket=True, pattern="melange",
+            seed=9,
+        ),
+    ),
+}  # fmt: skip
+
+
+def garment_picture(name: str) -> Image:
+    """Draw one sample garment, (1024, 768, 3) uint8; KeyError for an unknown name."""
+    return render_garment(GARMENTS[name], 100 + GARMENTS[name].seed, SIZE, "white").image
+
+
+def person_picture(name: str) -> Image:
+    """Draw one sample person, (1024, 768, 3) uint8; KeyError for an unknown name."""
+    sample = PEOPLE[name]
+    return render_person(sample.seed, sample.top, SIZE, sample.framing, sample.background, calm=True).image
+
+
+def write_samples(folder: str | Path) -> list[Path]:
+    """Write ``people/*.jpg`` and ``garments/*.jpg`` below ``folder``; the same bytes on the same machine.
+
+    Returns:
+        The paths written.
+    """
+    folder = Path(folder)
+    written = []
+    for kind, names, draw in (("people", PEOPLE, person_picture), ("garments", GARMENTS, garment_picture)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            path = folder / kind / f"{name}.jpg"
+            path.write_bytes(
+                cv2.imencode(".jpg", draw(name)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+            )
+            written.append(path)
+    return written

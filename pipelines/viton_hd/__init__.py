@@ -1,0 +1,1 @@
+"""Image try-on after VITON-HD: segmentation, warping, alignment-aware synthesis."""

@@ -1,0 +1,588 @@
+"""Image try-on: a photo of a person and a photo of a garment in, the dressed person out, same size, rest untouched.
+
+The steps, in order: find the person, parse, find joints, cut the garment out, fit it to the body, mark what may change,
+predict the dressed person's parse (SegGenerator), paint (ALIASGenerator), lay the garment's own pixels into the
+painting, paste back. The last step copies every pixel outside the declared mask from the input.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+
+from pipelines.core import checkpoint, hub, runtime
+from pipelines.core.errors import InputError, WeightsError
+from pipelines.core.types import Box, Finding, Image, Mask, OnStep, Pose, report
+from pipelines.person import layout as layouts
+from pipelines.person import masks
+from pipelines.person.garment.cutout import bleed, nearest_fill
+from pipelines.person.garment.fit import Fit, fit
+from pipelines.person.garment.pipeline import GarmentCut, GarmentPipeline
+from pipelines.person.garment.warp import scaled, warp
+from pipelines.person.pipeline import Person, PersonPipeline
+from pipelines.viton_hd import conditioning, flow, preprocess
+from pipelines.viton_hd.conditioning import TO_PARSE13, UPPER13, Conditions, disc, first_fill
+from pipelines.viton_hd.frame import Frame, garment_frame
+from pipelines.viton_hd.inference import accelerate
+from pipelines.viton_hd.network import (
+    AliasConfig,
+    ALIASGenerator,
+    SegConfig,
+    SegGenerator,
+    seeded_noise,
+)
+from pipelines.viton_hd.warping import GMM, GmmConfig
+from pipelines.vitpose.decoding import coco_to_body25
+from pipelines.vitpose.drawing import overlay, pose_map
+
+CATEGORIES = ("upper",)
+PROTECT = ("hair", "face", "hands")
+STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
+LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
+LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
+TRACE = 1 / 80  # of the window's height: how far the old garment's rim may have been parsed wrongly
+REACH = 1 / 26  # of the window's height: how far cloth may be extended over gaps of the fit
+ARM = (0.26, 0.20)  # thickness of upper arm and forearm in shoulder widths
+GAP = 1 / 40  # of the window's height: half the width of cracks in the fit that cloth closes
+FEATHER = 1 / 200  # of the window's height
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is known before anything is painted, for the user to check.
+
+    Attributes:
+        person: Parsing, layout and pose at the picture's size.
+        frame: The window that is worked on.
+        mask: (H, W) uint8 declared edit mask at the picture's size, feather included.
+        garment: The cut-out garment, or None when none was given.
+        warped: (H, W, 3) uint8 the person with the fitted garment laid on, unpainted; None without garment.
+        findings: What a shopper should know before waiting.
+    """
+
+    person: Person
+    frame: Frame
+    mask: Mask
+    garment: GarmentCut | None
+    warped: Image | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class TryOnResult:
+    """A finished try-on.
+
+    Attributes:
+        image: (H, W, 3) uint8, same size as the person's photo; equal to it wherever `mask` is 0.
+        mask: (H, W) uint8, the declared edit mask, feather included.
+        frame: The window that was worked on.
+        layers: Named pictures of the steps between, (H, W, 3) uint8.
+        findings: Warnings and notes.
+        garment: The cut-out garment.
+        pose: The person's keypoints.
+        timings: Seconds by step.
+    """
+
+    image: Image
+    mask: Mask
+    frame: Frame
+    layers: dict[str, Image]
+    findings: tuple[Finding, ...]
+    garment: GarmentCut
+    pose: Pose
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A person's window at working and at network size, with the garment fitted to it."""
+
+    work: Image  # (h, w, 3)
+    layout: NDArray[np.uint8]  # (h, w) LIP ids at working size
+    work_pose: Pose  # in working pixels
+    small_image: Image
+    small_layout: NDArray[np.uint8]
+    small_pose: Pose
+    edit: NDArray[np.bool_]  # network size
+    protected: NDArray[np.bool_]  # network size
+    cloth: NDArray[np.float32]  # network size, RGB in [0, 1]
+    cloth_mask: NDArray[np.bool_]
+    cloth_work: NDArray[np.float32]  # working size
+    alpha_work: NDArray[np.float32]
+    arms: NDArray[np.uint8]  # network size: class 5 or 6 along the bones of the person's left and right arm
+    findings: tuple[Finding, ...]
+
+
+class VitonHDPipeline:
+    """VITON-HD with its person and garment understanding."""
+
+    def __init__(
+        self,
+        person: PersonPipeline,
+        garment: GarmentPipeline,
+        seg: SegGenerator,
+        alias: ALIASGenerator,
+        where: runtime.Runtime,
+        gmm: GMM | None = None,
+        tier: str = "starter",
+    ) -> None:
+        self.person, self.garment, self.runtime, self.tier = person, garment, where, tier
+        self.networks = {"seg": seg.eval(), "alias": alias.eval()} | ({"gmm": gmm.eval()} if gmm is not None else {})
+        self.seg, self.alias = (accelerate(net.to(where.device), where.dtype) for net in (seg, alias))
+        self.gmm = accelerate(gmm.to(where.device), where.dtype) if gmm is not None else None
+        self.size = (alias.config.load_height, alias.config.load_width)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "viton-hd", *, device: str = "auto", dtype: str = "auto"
+    ) -> VitonHDPipeline:
+        """Load a folder with `model_index.json` and one folder per component.
+
+        Raises:
+            WeightsError: if a component is missing or does not fit.
+        """
+        folder = hub.resolve(name)
+        index_file = folder / "model_index.json"
+        if not index_file.is_file():
+            raise WeightsError("weights.missing", "This folder holds no model_index.json", seen=folder)
+        index = json.loads(index_file.read_text(encoding="utf-8"))
+        where = runtime.choose(device, dtype)
+        seg = SegGenerator(SegConfig(**checkpoint.read_config(folder / "seg")))
+        alias = ALIASGenerator(AliasConfig(**checkpoint.read_config(folder / "alias")))
+        checkpoint.load_component(folder / "seg", seg)
+        checkpoint.load_component(folder / "alias", alias)
+        gmm = None
+        if "gmm" in index:
+            gmm = GMM(GmmConfig(**checkpoint.read_config(folder / "gmm")))
+            checkpoint.load_component(folder / "gmm", gmm)
+        person = PersonPipeline.from_pretrained(index["parsing"], index["pose"], device=device, dtype=dtype)
+        garment = GarmentPipeline.from_pretrained(hub.resolve(index["garment"]), device=device, dtype=dtype)
+        return cls(person, garment, seg, alias, where, gmm, index.get("tier", "official"))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write model_index.json and the VITON-HD components; pose, parsing and garment are named, not copied."""
+        folder = Path(folder)
+        index: dict[str, Any] = {"_class_name": type(self).__name__, "tier": self.tier}
+        index |= {name: name for name in ("parsing", "pose", "garment")}
+        for name, network in self.networks.items():
+            checkpoint.save_component(folder / name, network, asdict(network.config))
+            index[name] = [type(network).__module__, type(network).__name__]
+        (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+    def prepare(
+        self,
+        person: Image,
+        garment: Image | None = None,
+        *,
+        category: str = "upper",
+        mask: Mask | None = None,
+        person_index: int = 0,
+        protect: tuple[str, ...] = PROTECT,
+        on_step: OnStep | None = None,
+    ) -> Preparation:
+        """Everything that can be shown before painting: person, mask, fitted garment, warnings.
+
+        Args:
+            person: (H, W, 3) uint8 RGB.
+            garment: (h, w, 3) uint8 RGB, or None to see the mask for any garment.
+            category: ``upper``.
+            mask: (H, W) uint8 edit mask drawn by the user, instead of the automatic one.
+            person_index: Which person, 0 is the largest.
+            protect: What stays in front of the garment: ``hair``, ``face``, ``hands``.
+            on_step: Progress.
+
+        Raises:
+            InputError: no person, no garment, mask of another size, unknown category.
+        """
+        _check(person, mask, category, protect)
+        seen = self.person(person, person_index)
+        report(on_step, 1, 3)
+        frame = self._frame(seen, category)
+        cut = self.garment(garment) if garment is not None else None
+        report(on_step, 2, 3)
+        fitted = self._fit(person, seen, frame, cut, category, mask, protect)
+        if cut is not None:
+            fitted = self._narrowed(fitted, mask)
+        declared, _ = self._declare(fitted, frame, person.shape[:2], mask)
+        warped = None
+        if cut is not None:
+            alpha = fitted.alpha_work[..., None]
+            laid = np.asarray(fitted.work * (1 - alpha) + 255 * fitted.cloth_work * alpha, np.float32)
+            warped = _pasted(person, laid, frame, 255 * np.ones(fitted.work.shape[:2], np.float32))[0]
+        notes = [*seen.findings, *(cut.findings if cut else ()), *fitted.findings]
+        findings = [*notes, *masks.lint(declared, seen.layout, category)]
+        report(on_step, 3, 3)
+        return Preparation(seen, frame, declared, cut, warped, tuple(findings))
+
+    def __call__(
+        self,
+        person: Image,
+        garment: Image,
+        *,
+        category: str = "upper",
+        mask: Mask | None = None,
+        person_index: int = 0,
+        seed: int = 0,
+        protect: tuple[str, ...] = PROTECT,
+        on_step: OnStep | None = None,
+    ) -> TryOnResult:
+        """Dress the person.
+
+        Args:
+            person: (H, W, 3) uint8 RGB.
+            garment: (h, w, 3) uint8 RGB product photo.
+            category: ``upper``.
+            mask: (H, W) uint8 edit mask, instead of the automatic one.
+            person_index: Which person, 0 is the largest.
+            seed: Seed of the noise maps.
+            protect: What stays in front of the garment.
+            on_step: Called after each of `STEPS`; may raise ``Cancelled``.
+
+        Raises:
+            InputError: no person, no garment, mask of another size, unknown category.
+        """
+        _check(person, mask, category, protect)
+        clock = _Clock(on_step)
+        seen = self.person(person, person_index)
+        clock.tick("person")
+        frame = self._frame(seen, category)
+        cut = self.garment(garment)
+        clock.tick("garment")
+        fitted = self._fit(person, seen, frame, cut, category, mask, protect)
+        clock.tick("fit")
+        wanted = self.arrange(fitted, seed)
+        fitted = self._narrowed(fitted, mask)
+        clock.tick("arrange")
+        declared, soft = self._declare(fitted, frame, person.shape[:2], mask)
+        findings = [*seen.findings, *cut.findings, *fitted.findings, *masks.lint(declared, seen.layout, category)]
+        clock.tick("mask")
+        painted = self.paint(fitted, wanted, seed) if self.gmm is None else self.published(fitted, cut, seed)
+        clock.tick("paint")
+        image, _ = _pasted(person, painted, frame, soft)
+        image = np.where(declared[..., None] > 0, image, person)
+        clock.tick("paste")
+        laid = fitted.alpha_work[..., None] * fitted.cloth_work + (1 - fitted.alpha_work[..., None])
+        layers = {
+            "pose": overlay(person, seen.pose),
+            "fitted garment": (255 * laid).astype(np.uint8),
+            "mask": np.where(declared[..., None] > 0, (0.5 * person + [127, 0, 60]).astype(np.uint8), person),
+        }
+        return TryOnResult(image, declared, frame, layers, tuple(findings), cut, seen.pose, clock.seconds)
+
+    def _frame(self, seen: Person, category: str) -> Frame:
+        """The window; the published networks know one size only."""
+        frame = working_frame(seen, category)
+        return frame if self.gmm is None else replace(frame, size=self.size)
+
+    def _fit(
+        self,
+        image: Image,
+        seen: Person,
+        frame: Frame,
+        cut: GarmentCut | None,
+        category: str,
+        mask: Mask | None,
+        protect: tuple[str, ...],
+    ) -> _Fitted:
+        """Cut the window out and fit the garment to it, at network and at working size."""
+        small = replace(frame, size=self.size)
+        work, layout = frame.take(image), frame.take(seen.layout, nearest=True)
+        small_layout = small.take(seen.layout, nearest=True)
+        labels = small.take(seen.labels, nearest=True)
+        pose = Pose(
+            small.points(seen.pose.xy), seen.pose.score, seen.pose.names, Box(0, 0, small.size[1], small.size[0])
+        )
+        edit, protected = masks.garment_mask(small_layout, pose, category)
+        protected = _protected(small_layout, pose, protected, protect)
+        cloth = np.zeros((*self.size, 3), np.float32)
+        cloth_mask = np.zeros(self.size, bool)
+        arms = np.zeros(self.size, np.uint8)
+        findings: tuple[Finding, ...] = ()
+        cloth_work, alpha_work = np.zeros((*frame.size, 3), np.float32), np.zeros(frame.size, np.float32)
+        if cut is not None:
+            place = fit(cut.landmarks, cut.sleeve, labels, pose)
+            findings = tuple(place.findings)
+            arms = _arms(place, self.size)
+            flat = bleed(cut.image, cut.alpha)  # no colour of the ground at the garment's rim
+            cloth, alpha, _ = warp(
+                flat, cut.alpha, cut.landmarks, place.target, self.size, sleeves=place.sleeves, behind=place.behind
+            )
+            cloth_mask = (alpha > 0.5) & ~protected
+            factor = np.array([frame.size[1] / self.size[1], frame.size[0] / self.size[0]])
+            target = scaled(place.target, factor)
+            cloth_work, alpha_work, _ = warp(
+                flat, cut.alpha, cut.landmarks, target, frame.size, sleeves=place.sleeves, behind=place.behind
+            )
+        if mask is not None:
+            edit = small.take(mask) > 127
+        else:
+            edit |= cv2.dilate(cloth_mask.astype(np.uint8), disc(1)) > 0
+        edit &= ~protected
+        return _Fitted(
+            work=work,
+            layout=layout,
+            work_pose=replace(pose, xy=frame.points(seen.pose.xy)),
+            small_image=small.take(image),
+            small_layout=small_layout,
+            small_pose=pose,
+            edit=edit,
+            protected=protected,
+            cloth=cloth,
+            cloth_mask=cloth_mask & edit,
+            cloth_work=cloth_work,
+            alpha_work=alpha_work,
+            arms=arms,
+            findings=findings,
+        )
+
+    def _declare(
+        self, fitted: _Fitted, frame: Frame, shape: tuple[int, int], mask: Mask | None
+    ) -> tuple[Mask, NDArray[np.float32]]:
+        """The declared mask at the picture's size, and the same at working size as float32 in [0, 255]."""
+        if mask is not None:
+            soft = frame.take(mask).astype(np.float32)
+        else:
+            up = cv2.resize(fitted.edit.astype(np.float32), frame.size[::-1], interpolation=cv2.INTER_CUBIC)
+            radius = max(1.0, FEATHER * frame.size[0])
+            soft = 255 * np.clip(cv2.GaussianBlur(up, (0, 0), radius), 0, 1)
+        kept = cv2.resize(fitted.protected.astype(np.float32), frame.size[::-1], interpolation=cv2.INTER_CUBIC)
+        soft = np.asarray(soft * np.clip(1 - 1.6 * cv2.GaussianBlur(kept, (0, 0), 1), 0, 1), np.float32)
+        soft[soft < 2] = 0
+        declared = _pasted(np.zeros((*shape, 3), np.uint8), soft[..., None].repeat(3, 2), frame, soft)[1]
+        if mask is not None:
+            declared = np.minimum(declared, mask)
+        return declared, soft
+
+    def _narrowed(self, fitted: _Fitted, mask: Mask | None) -> _Fitted:
+        """Leave alone what the new garment does not touch: bare arms stay bare, background stays background.
+
+        A mask drawn by the user is taken as it is; the published networks repaint the whole upper body anyway.
+        """
+        if mask is not None or self.gmm is not None:
+            return fitted
+        known = TO_PARSE13[fitted.small_layout]
+        worn = cv2.dilate((known == UPPER13).astype(np.uint8), disc(TRACE * self.size[0])) > 0
+        laid = cv2.dilate(fitted.cloth_mask.astype(np.uint8), disc(1)) > 0
+        return replace(fitted, edit=fitted.edit & (worn | laid))
+
+    def _conditions(self, fitted: _Fitted, wanted: NDArray[np.int64] | None = None) -> Conditions:
+        """Network inputs; ``wanted`` is what the first fill goes by."""
+        device = self.runtime.device
+
+        def planes(picture: NDArray[Any]) -> torch.Tensor:
+            flat = np.asarray(picture, np.float32)
+            flat = flat[..., None] if flat.ndim == 2 else flat
+            return torch.from_numpy(np.ascontiguousarray(flat.transpose(2, 0, 1)))[None].to(device)
+
+        image = fitted.small_image.astype(np.float32) / np.float32(255)
+        known = TO_PARSE13[fitted.small_layout].astype(np.int64)
+        base = image if wanted is None else first_fill(image, fitted.edit, wanted, sigma=2.5)
+        return Conditions(
+            image=planes(image),
+            edit=planes(fitted.edit),
+            parse=torch.from_numpy(known)[None].to(device),
+            pose=planes(pose_map(fitted.small_pose, self.size) / 255),
+            cloth=planes(fitted.cloth * fitted.cloth_mask[..., None]),
+            cloth_mask=planes(fitted.cloth_mask),
+            base=planes(base),
+        )
+
+    @torch.inference_mode()
+    def arrange(self, fitted: _Fitted, seed: int) -> NDArray[np.int64]:
+        """Predict which part stands where on the dressed person: (h, w) int64, 13 classes."""
+        known = TO_PARSE13[fitted.small_layout].astype(np.int64)
+        if self.gmm is not None:
+            return known  # the published flow predicts its own
+        c = self._conditions(fitted)
+        generator = torch.Generator().manual_seed(seed)
+        noise = (torch.rand(c.edit.shape, generator=generator) < 0.159).float().to(c.edit.device)
+        planes = self.seg(conditioning.seg_input(c, noise))[0].float().cpu().numpy()
+        planes = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in planes])
+        # What was bare or background stays so unless cloth comes to lie on it; only the old garment's place is open.
+        uncovered = fitted.edit & (known == UPPER13)
+        wanted = np.where(uncovered, planes.argmax(0), known)
+        sleeve = uncovered & (fitted.arms > 0)  # an old sleeve that the new one does not reach hides an arm
+        wanted[sleeve] = fitted.arms[sleeve]
+        closed = cv2.morphologyEx(fitted.cloth_mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(GAP * self.size[0])) > 0
+        wanted[uncovered & closed] = UPPER13  # a crack between sleeve and body is no skin
+        wanted[fitted.cloth_mask] = UPPER13
+        return wanted
+
+    @torch.inference_mode()
+    def paint(self, fitted: _Fitted, wanted: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Paint the window: (h, w, 3) float32 in [0, 255] at working size."""
+        c = self._conditions(fitted, wanted)
+        target = torch.from_numpy(wanted)[None].to(self.runtime.device)
+        x, labels, divided, misalign = conditioning.alias_inputs(c, target)
+        out = self.alias(x, labels, divided, misalign, seeded_noise(seed))[0].float().permute(1, 2, 0).cpu().numpy()
+        near = cv2.dilate(fitted.cloth_mask.astype(np.uint8), disc(REACH * self.size[0])) > 0
+        covered = ((wanted == UPPER13) & fitted.edit & near) | fitted.cloth_mask
+        opacity = covered / (1 + np.exp(-out[..., 3] - 1))
+        shading = conditioning.SHADING * np.tanh(out[..., 4])
+
+        height, width = fitted.work.shape[:2]
+
+        def up(plane: NDArray[Any]) -> NDArray[np.float32]:
+            flat = np.ascontiguousarray(plane, np.float32)
+            return np.asarray(cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+        known = cv2.erode((fitted.alpha_work > 0.6).astype(np.uint8), disc(height / 500)) > 0
+        cloth = nearest_fill(fitted.cloth_work, known)
+        # Where the fit laid cloth its own fine outline counts; the network decides over gaps alone.
+        blur = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), 0.7)
+        gaps = np.clip(up(opacity), 0, 1) * np.clip((up(blur) - 0.25) * 2, 0, 1)
+        alpha = np.maximum(gaps, cv2.GaussianBlur(fitted.alpha_work, (0, 0), max(0.5, height / 1200)))[..., None]
+        shaded = np.clip(cloth * np.exp(up(shading))[..., None], 0, 1)
+        painted = np.clip(self._fill(fitted, wanted) + up(out[..., :3]), 0, 1)
+        return np.asarray(255 * (alpha * shaded + (1 - alpha) * painted), np.float32)
+
+    def _fill(self, fitted: _Fitted, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The first fill at working size, so that it meets the photograph without a seam."""
+        height, width = fitted.work.shape[:2]
+        edit = cv2.resize(fitted.edit.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
+        present = np.unique(wanted)  # every class is enlarged softly by itself: nearest neighbours would leave stairs
+        soft = [cv2.GaussianBlur((wanted == k).astype(np.float32), (0, 0), 1.4) for k in present]
+        large = [cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC) for share in soft]
+        classes, work = present[np.argmax(large, axis=0)], fitted.work.astype(np.float32) / np.float32(255)
+        return first_fill(work, edit, classes, sigma=2.5 * height / self.size[0])
+
+    @torch.inference_mode()
+    def published(self, fitted: _Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:
+        """The published flow on the window: parse, thin-plate warp, synthesis; (h, w, 3) float32 in [0, 255]."""
+        if self.gmm is None:
+            raise WeightsError("weights.no-gmm", "These weights hold no GMM", remedy="Use the official weights")
+        inputs = flow.to_inputs([published_sample(fitted, cut, self.size)], self.runtime.device)
+        steps = flow.run(inputs, self.seg, self.gmm, self.alias, seed=seed)
+        return flow.to_pictures(steps.output)[0].astype(np.float32)
+
+
+def published_sample(fitted: _Fitted, cut: GarmentCut, size: tuple[int, int]) -> preprocess.Sample:
+    """What the data set would hold for this person and garment, at load size."""
+    layout = np.where(fitted.layout == layouts.BAG, 0, fitted.layout).astype(np.uint8)
+    pose = fitted.work_pose
+    joints, score = coco_to_body25(pose.xy, pose.score)
+    joints = np.where(score[:, None] > LEAST_SCORE, joints, 0).astype(np.float64)
+    cloth, mask = _on_canvas(cut, size)
+    return preprocess.Sample(
+        person_name="person",
+        cloth_name="cloth",
+        image=fitted.work,
+        agnostic=preprocess.agnostic_image(PilImage.fromarray(fitted.work), layout, joints),
+        parse_agnostic=preprocess.agnostic_parse(layout, joints),
+        pose=pose_map(pose, size),
+        cloth=cloth,
+        cloth_mask=mask,
+    )
+
+
+def _on_canvas(cut: GarmentCut, size: tuple[int, int]) -> tuple[Image, NDArray[np.uint8]]:
+    """The garment on white, filling the load size the way the data set's product photos do."""
+    x, y, w, h = cv2.boundingRect((cut.alpha > 127).astype(np.uint8))
+    scale = 0.88 * min(size[0] / h, size[1] / w)
+    matrix = np.array([[scale, 0, size[1] / 2 - scale * (x + w / 2)], [0, scale, size[0] / 2 - scale * (y + h / 2)]])
+    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    alpha = cv2.warpAffine(cut.alpha, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR)
+    rgb = cv2.warpAffine(cut.image, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    share = alpha[..., None].astype(np.float32) / 255
+    return np.round(rgb * share + 255 * (1 - share)).astype(np.uint8), (alpha > 127).astype(np.uint8)
+
+
+def _arms(place: Fit, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Classes 5 (left arm) and 6 (right arm) drawn along the checked joints, (h, w) uint8."""
+    canvas = np.zeros(size, np.uint8)
+    for side, arm in ((0, 6), (1, 5)):  # the arm on the left of the picture is the person's right one
+        shoulder, elbow = place.shoulders[side], place.elbows[side]
+        # Where a set-in sleeve begins there is garment or neckline, not arm.
+        joints = [shoulder + 0.35 * (elbow - shoulder), elbow, place.wrists[side]]
+        for (a, b), width in zip(itertools.pairwise(joints), (ARM[0], ARM[1]), strict=True):
+            ends = [(round(float(x) * 8), round(float(y) * 8)) for x, y in (a, b)]
+            cv2.line(canvas, ends[0], ends[1], arm, max(1, round(width * place.unit)), cv2.LINE_8, 3)
+    return canvas
+
+
+class _Clock:
+    """Seconds by step, reported as they pass."""
+
+    def __init__(self, on_step: OnStep | None) -> None:
+        self.on_step, self.seconds, self.last = on_step, {}, time.perf_counter()
+
+    def tick(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self.last, 4)
+        self.last = now
+        report(self.on_step, len(self.seconds), len(STEPS))
+
+
+def _check(person: Image, mask: Mask | None, category: str, protect: tuple[str, ...]) -> None:
+    if category not in CATEGORIES:
+        raise InputError(
+            "tryon.category",
+            "These weights cannot dress this category",
+            seen=category,
+            remedy=f"Choose one of: {', '.join(CATEGORIES)}",
+        )
+    if unknown := set(protect) - set(PROTECT):
+        raise InputError(
+            "tryon.protect", "Unknown part to protect", seen=", ".join(sorted(unknown)), remedy=f"Use {PROTECT}"
+        )
+    if mask is not None and mask.shape != person.shape[:2]:
+        raise InputError(
+            "mask.size",
+            "The mask must be as large as the person's photo",
+            seen=f"mask {mask.shape[1]}x{mask.shape[0]}, photo {person.shape[1]}x{person.shape[0]}",
+            remedy="Save the mask at the photo's size",
+        )
+    if mask is not None and not mask.any():
+        raise InputError("mask.empty", "The mask marks no pixel", remedy="Draw where the garment may change the photo")
+
+
+def working_frame(seen: Person, category: str) -> Frame:
+    """The window of a person for a category, at the size it is painted: the picture's own, within bounds."""
+    frame = garment_frame(seen.layout, seen.pose, category)
+    height = int(np.clip(frame.box.h, 256, LARGEST_WORK)) // 4 * 4
+    return replace(frame, size=(height, height * 3 // 4))
+
+
+def _protected(
+    layout: NDArray[np.uint8], pose: Pose, protected: NDArray[np.bool_], protect: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Drop from ``protected`` what the user gave up."""
+    freed = np.zeros(layout.shape, bool)
+    if "hair" not in protect:
+        freed |= layout == 2
+    if "face" not in protect:
+        freed |= np.isin(layout, (4, 13))
+    if "hands" not in protect:
+        freed |= layouts.hands(layout, pose)
+    return protected & ~freed
+
+
+def _pasted(picture: Image, window: NDArray[np.float32], frame: Frame, soft: NDArray[np.float32]) -> tuple[Image, Mask]:
+    """Blend a window (h, w, 3) in [0, 255] into ``picture`` by ``soft`` (h, w) in [0, 255].
+
+    Returns:
+        the picture, and the opacity (H, W) uint8 that was used; where it is 0 the picture is untouched.
+    """
+    rows, columns = picture.shape[:2]
+    x0, y0 = max(0, int(np.floor(frame.box.x))), max(0, int(np.floor(frame.box.y)))
+    x1 = min(columns, int(np.ceil(frame.box.x + frame.box.w)))
+    y1 = min(rows, int(np.ceil(frame.box.y + frame.box.h)))
+    here = Frame(replace(frame.box, x=frame.box.x - x0, y=frame.box.y - y0), (window.shape[0], window.shape[1]))
+    patch = here.put(window, (y1 - y0, x1 - x0))
+    opacity = np.clip(np.round(here.put(soft, (y1 - y0, x1 - x0))), 0, 255).astype(np.uint8)
+    result, mask = picture.copy(), np.zeros((rows, columns), np.uint8)
+    share = opacity[..., None].astype(np.float32) / 255
+    blended = np.clip(np.round(picture[y0:y1, x0:x1] * (1 - share) + patch * share), 0, 255).astype(np.uint8)
+    result[y0:y1, x0:x1] = np.where(opacity[..., None] > 0, blended, picture[y0:y1, x0:x1])
+    mask[y0:y1, x0:x1] = opacity
+    return result, mask

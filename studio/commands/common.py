@@ -1,0 +1,93 @@
+"""What all verbs share: their options, and how they talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from studio.engine import Progress
+    from studio.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights and output; make nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Output file or folder.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output; otherwise NAME-2 is taken.")]
+Format = Annotated[str | None, typer.Option("--format", help="Output format, if the name does not say.")]
+Home = Annotated[Path | None, typer.Option("--home", help="Workspace folder (STUDIO_HOME).")]
+
+
+def settings(**flags: Any) -> Settings:
+    """The settings in force, with these flags on top."""
+    from studio import settings as module
+
+    return module.load(**flags)
+
+
+def show(data: Any, *, as_json: bool, text: Iterable[str]) -> None:
+    """Write the command's data to standard output: JSON, or lines for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in text)
+    sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    """Talk to the person at the terminal: standard error."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def columns(rows: Iterable[Iterable[object]]) -> list[str]:
+    """Rows as lines with aligned columns."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)] if cells else []
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+class Meter:
+    """One line of progress on standard error: redrawn on a terminal, written now and then into a log."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.redraw = quiet, sys.stderr.isatty()
+        self.last, self.begun, self.open = 0.0, 0.0, False
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if self.quiet or (now - self.last < (0.1 if self.redraw else 5.0) and progress.fraction < 1):
+            return
+        self.last = now
+        left = f", about {progress.eta:.0f} s left" if progress.eta else ""
+        line = f"{progress.fraction:4.0%}  {progress.message}{left}"
+        if self.redraw:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            self.open = True
+        elif progress.fraction > 0:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def step(self, done: int, total: int, preview: object = None) -> None:
+        """The same for a pipeline's own ``on_step``."""
+        from studio.engine import Progress
+
+        self.begun = self.begun or time.monotonic()
+        left = (time.monotonic() - self.begun) / done * (total - done) if done > 1 else None
+        self(Progress(done / max(1, total), f"{done} of {total}", left))
+
+    def close(self) -> None:
+        """End the line."""
+        if self.open:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self.open = False

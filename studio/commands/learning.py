@@ -1,0 +1,89 @@
+"""``studio train`` and ``studio eval``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.commands.common import Device, DryRun, Dtype, Home, Json, Meter, Quiet, say, settings, show
+
+Name = Annotated[str, typer.Argument(help="parsing, pose, garment or viton-hd.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to ``app``."""
+    app.command()(train)
+    app.command("eval")(evaluate)
+
+
+def train(
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; a run found there goes on.")],
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Folder of data; repeatable.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps instead of minutes.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
+    lr: Annotated[float | None, typer.Option(min=0.0, help="Peak learning rate.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Data-loading processes.")] = 0,
+    network: Annotated[str | None, typer.Option(help="Configuration of the network.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE for the system's own training options; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    home: Home = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train weights; stops and resumes. Example: studio train pose --data data/lspet --out runs/pose --minutes 60"""
+    from studio import systems
+
+    chosen = settings(device=device, dtype=dtype, home=home)
+    plan = systems.plan_training(
+        name, data or [], out, minutes=minutes, steps=steps, batch=batch, lr=lr, workers=workers, seed=seed,
+        network=network, options=options or [], settings=chosen,
+    )  # fmt: skip
+    if dry_run:
+        show(
+            {"ok": True, "dry_run": True, **plan.describe()},
+            as_json=as_json,
+            text=[json.dumps(plan.describe(), indent=2)],
+        )
+        return
+    folder = plan.run(log=(lambda line: None) if quiet else say)
+    show({"ok": True, "weights": str(folder), **plan.describe()}, as_json=as_json, text=[str(folder)])
+
+
+def evaluate(
+    name: Name,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of labelled data.")] = None,
+    split: Annotated[str, typer.Option(help="all, or val: one item in ten, never trained on.")] = "all",
+    garments: Annotated[Path | None, typer.Option(help="Folder of flat garments (viton-hd).")] = None,
+    rendered: Annotated[int | None, typer.Option(min=1, help="Number of rendered people (viton-hd).")] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Your own folder of weights.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Device = None,
+    dtype: Dtype = None,
+    home: Home = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score weights on labelled data. Example: studio eval parsing --data data/ccp --split val --json"""
+    from studio import systems
+
+    chosen = settings(device=device, dtype=dtype, home=home)
+    meter = Meter(quiet)
+    figures = systems.evaluate(
+        name, chosen, data=data, split=split, garments=garments, rendered=rendered, weights=weights,
+        seed=seed, on_step=meter.step,
+    )  # fmt: skip
+    meter.close()
+    width = max((len(key) for key in figures), default=0)
+    text = [f"{key:<{width}}  {value:.4f}" if isinstance(value, float) else f"{key:<{width}}  {value}"
+            for key, value in figures.items()]  # fmt: skip
+    show(figures, as_json=as_json, text=text)

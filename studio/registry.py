@@ -1,0 +1,273 @@
+"""What the studio can do: one row per kind of recipe. Commands, schema, page and batch all read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.core.types import Finding, Image, Mask, OnStep
+from studio.errors import UsageError
+from studio.recipe import Recipe, bad
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An input of a kind.
+
+    Attributes:
+        name: Key in the recipe.
+        role: ``photo`` or ``mask`` (a mask has the size of the slot ``person``).
+        title: For people.
+        required: Whether it must be given.
+    """
+
+    name: str
+    role: Literal["photo", "mask"]
+    title: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a runner gets.
+
+    Attributes:
+        inputs: Slot -> (H, W, 3) uint8 sRGB photo or (H, W) uint8 mask; optional slots that were not given are absent.
+        settings: The kind's settings model.
+        seed: Of every random draw.
+        load: ``(class path, weights name) -> pipeline``; loaded pipelines stay warm.
+        on_step: To be handed to the pipeline.
+    """
+
+    inputs: Mapping[str, Any]
+    settings: Any
+    seed: int
+    load: Callable[[str, str], Any]
+    on_step: OnStep
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Which pixels a result may differ in.
+
+    Attributes:
+        original: (H, W, 3) uint8 sRGB, the decoded, upright input.
+        mask: (H, W) uint8; where it is 0 nothing may differ.
+    """
+
+    original: Image
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a runner returns.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, or (H, W) uint8 grey or palette indices; None for a document.
+        palette: RGB values of the palette indices, or None.
+        document: JSON-ready answer; None for a picture.
+        edit: Declared edit, for results that change a photo.
+        receipt: Further facts for the receipt.
+        findings: What checks noticed.
+        layers: Name -> array worth showing.
+        timings: Seconds by step.
+    """
+
+    pixels: Any = None
+    palette: list[int] | None = None
+    document: dict[str, Any] | None = None
+    edit: Edit | None = None
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    layers: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TryOnSettings(_Settings):
+    """Settings of ``tryon`` and ``mask``."""
+
+    category: Literal["upper", "lower", "dress"] = Field(default="upper", description="What the garment replaces")
+    person_index: int = Field(default=0, ge=0, le=99, description="Which person, 0 is the largest")
+    protect: tuple[Literal["hair", "face", "hands"], ...] = Field(
+        default=("hair", "face", "hands"), max_length=3, description="What stays in front of the garment"
+    )
+
+
+class PoseSettings(_Settings):
+    """Settings of ``pose``."""
+
+    layout: Literal["coco17", "body25"] = Field(default="coco17", description="Which joints, in which order")
+    people: Literal["all", "largest"] = Field(default="all", description="Whom to look at")
+
+
+class ParseSettings(_Settings):
+    """Settings of ``parse``."""
+
+    layout: Literal["nine", "lip"] = Field(default="nine", description="Nine classes, or LIP ids with left and right")
+    person_index: int = Field(default=0, ge=0, le=99, description="Which person, 0 is the largest")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row.
+
+    Attributes:
+        name: In recipes and commands.
+        title: One line for people.
+        settings: Model of the settings.
+        slots: Inputs.
+        weights: Names of the weights that take part; the receipt lists them all.
+        own: Those that a user's own folder can replace, the main one first.
+        runner: ``module:function`` taking a `Call` and returning a `Product`; imported when it runs.
+        formats: Possible outputs, the default first.
+    """
+
+    name: str
+    title: str
+    settings: type[BaseModel]
+    slots: tuple[Slot, ...]
+    weights: tuple[str, ...]
+    own: tuple[str, ...]
+    runner: str
+    formats: tuple[str, ...]
+
+    def run(self, call: Call) -> Product:
+        """Import the runner and call it."""
+        module, function = self.runner.split(":")
+        return getattr(import_module(module), function)(call)
+
+    def slot(self, name: str) -> Slot | None:
+        """The slot called ``name``, or None."""
+        return next((slot for slot in self.slots if slot.name == name), None)
+
+
+PICTURES = ("png", "jpeg", "webp")
+_PERSON = Slot("person", "photo", "photo of the person")
+_GARMENT = Slot("garment", "photo", "photo of the garment")
+_TRYON = ("viton-hd", "parsing", "pose", "garment")
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "tryon",
+            "Dress the person in the garment",
+            TryOnSettings,
+            (_PERSON, _GARMENT, Slot("mask", "mask", "what may change, white on black", required=False)),
+            _TRYON,
+            ("viton-hd",),
+            "studio.runners.tryon:run",
+            PICTURES,
+        ),
+        Kind(
+            "mask",
+            "What a try-on would change: the mask to check and edit before anything is generated",
+            TryOnSettings,
+            (_PERSON, Slot("garment", "photo", "photo of the garment", required=False)),
+            _TRYON,
+            ("viton-hd",),
+            "studio.runners.tryon:plan",
+            ("png",),
+        ),
+        Kind(
+            "pose",
+            "Joints of the people in a photo",
+            PoseSettings,
+            (Slot("person", "photo", "photo"),),
+            ("pose", "parsing"),
+            ("pose", "parsing"),
+            "studio.runners.person:pose",
+            ("json",),
+        ),
+        Kind(
+            "parse",
+            "What each pixel of a person shows",
+            ParseSettings,
+            (Slot("person", "photo", "photo"),),
+            ("parsing", "pose"),
+            ("parsing", "pose"),
+            "studio.runners.person:parse",
+            ("png",),
+        ),
+    )
+}
+
+
+def kind(name: str) -> Kind:
+    """The row called ``name``.
+
+    Raises:
+        UsageError: ``recipe.kind``.
+    """
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise UsageError(
+            "recipe.kind", "The studio knows no such kind of recipe", seen=name, remedy=f"Known: {', '.join(KINDS)}"
+        ) from None
+
+
+def settings_of(recipe: Recipe) -> Any:
+    """The typed settings of ``recipe``; also checks its slots.
+
+    Raises:
+        UsageError: ``recipe.kind``, ``recipe.bad`` or ``recipe.inputs``.
+    """
+    row = kind(recipe.kind)
+    check_slots(row, recipe.inputs)
+    return typed(row, recipe.settings)
+
+
+def typed(row: Kind, values: Mapping[str, Any]) -> Any:
+    """``values`` as the settings model of ``row``, complete with defaults."""
+    try:
+        return row.settings.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise bad(f"settings.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def check_slots(row: Kind, given: Mapping[str, Any]) -> None:
+    """Refuse unknown and missing inputs."""
+    unknown = [name for name in given if row.slot(name) is None]
+    missing = [slot.name for slot in row.slots if slot.required and slot.name not in given]
+    if unknown or missing:
+        seen = "; ".join(
+            [f"unknown: {', '.join(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        )
+        raise UsageError(
+            "recipe.inputs",
+            f"The inputs do not fit the kind {row.name}",
+            seen=seen,
+            remedy=f"It takes: {', '.join(slot.name if slot.required else f'[{slot.name}]' for slot in row.slots)}",
+        )
+
+
+def schema(name: str) -> dict[str, Any]:
+    """What a recipe of this kind holds: JSON schema of its settings, its inputs, weights and formats."""
+    row = kind(name)
+    return {
+        "kind": row.name,
+        "title": row.title,
+        "inputs": {s.name: {"role": s.role, "title": s.title, "required": s.required} for s in row.slots},
+        "settings": row.settings.model_json_schema(),
+        "weights": list(row.weights),
+        "formats": list(row.formats),
+        "recipe": Recipe.model_json_schema(),
+    }
+
+
+def default_name(row: Kind, files: Mapping[str, str | Path]) -> str:
+    """A file name for a result nobody named: the stems of its photos, joined."""
+    stems = [Path(files[slot.name]).stem for slot in row.slots if slot.role == "photo" and slot.name in files]
+    return "-".join([*stems, *([] if row.name == "tryon" else [row.name])])[:120]

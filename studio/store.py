@@ -1,0 +1,505 @@
+"""The one place that writes artefacts, keeps inputs by hash, and lists what was made.
+
+A result is written to a temporary file in its own folder, synced, read back and checked, and then renamed into place;
+its sidecar follows as the commit marker. At whatever moment the process dies, a name holds a whole file or nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import InputError
+from studio import media, sidecar
+from studio.database import open_database
+from studio.errors import OutputError, UsageError
+from studio.recipe import InputRef, Recipe
+from studio.registry import Edit, Product
+from studio.sidecar import Output, Sidecar
+
+SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json"}
+FORMAT_OF = {**media.SUFFIXES, ".json": "json"}
+MARK = ".part"
+TRASH_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a result goes: a path with the suffix of its format."""
+
+    path: Path
+    format: str
+    quality: int = 95
+    force: bool = False
+    layers: bool = False
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What was written."""
+
+    path: Path
+    sidecar_path: Path
+    sidecar: Sidecar
+    layers: Path | None = None
+
+
+class Store:
+    """A workspace: kept inputs, the gallery, and the way results reach the disk."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    # -- inputs, by content
+
+    def input_path(self, sha256: str) -> Path:
+        """Where the input with this hash is or would be kept."""
+        return self.home / "inputs" / sha256[:2] / sha256
+
+    def keep_input(self, data: bytes, name: str) -> InputRef:
+        """Keep an input's bytes under their hash, so that a rerun finds them."""
+        ref = reference(data, name)
+        path = self.input_path(ref.sha256)
+        if not path.is_file():
+            with _told(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _sweep(path.parent)
+                with _temporary(path) as part:
+                    _write(part, data)
+                    os.replace(part, path)
+        return ref
+
+    def read_input(self, ref: InputRef, beside: Path | None = None) -> bytes:
+        """The bytes of an input, from the workspace or from a file near ``beside``; the hash decides, not the name.
+
+        Raises:
+            InputError: ``input.not-kept``, naming what is missing.
+        """
+        places = [self.input_path(ref.sha256)]
+        if beside is not None:
+            places += [beside / ref.name, beside.parent / ref.name]
+        for place in places:
+            if place.is_file() and place.stat().st_size <= media.MAX_FILE_BYTES:
+                data = place.read_bytes()
+                if hashlib.sha256(data).hexdigest() == ref.sha256:
+                    return data
+        raise InputError(
+            "input.not-kept",
+            f"An input of this recipe is not on this computer: {ref.name}",
+            seen=f"sha256 {ref.sha256}",
+            remedy="Put that file beside the result, or set STUDIO_HOME to the workspace that made it",
+        )
+
+    # -- outputs
+
+    def check(self, target: Target) -> None:
+        """Find out before the work whether the target can be written; leaves nothing behind.
+
+        Raises:
+            OutputError: ``output.unwritable`` or ``output.disk-full``.
+        """
+        folder = target.path.parent
+        if target.path.is_dir():
+            raise OutputError(
+                "output.unwritable", "The output's name is a folder", seen=target.path, remedy="Name a file"
+            )
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        with _told(target.path):
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            with _temporary(folder / target.path.name) as part:
+                part.write_bytes(b"\0" * 4096)
+
+    def write(self, product: Product, recipe: Recipe, receipt: dict[str, Any], environment: dict[str, str],
+              target: Target) -> Artefact:  # fmt: skip
+        """Write a product, its sidecar inside and beside, and a gallery row.
+
+        Args:
+            product: What the runner returned.
+            recipe: What was asked.
+            receipt: Of the engine: weights, timings, findings; the edit is added here, measured on the encoded file.
+            environment: What must be equal for bit-identical results.
+            target: Where to; a taken name becomes NAME-2 unless ``force``.
+
+        Raises:
+            OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.damaged``; nothing is left then.
+        """
+        body = encode(product, target)
+        seal = seal_of(product, body, recipe, receipt, environment, target)
+        data = embed(body, target.format, seal)
+        whole = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        beside = seal.model_copy(update={"output": seal.output.model_copy(update=whole)})
+        wanted = product.layers if target.layers else {}
+        with _told(target.path):
+            target.path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target.path.parent)
+            with (
+                _temporary(target.path) as part,
+                _temporary(sidecar.path_beside(target.path)) as marker,
+                _temporary(layers_beside(target.path)) as scratch,
+            ):
+                _write(part, data)
+                _check_written(part, data, seal)
+                _write(marker, (beside.text(indent=2) + "\n").encode())
+                _write_layers(wanted, scratch)
+                with _uninterrupted():
+                    path = _settle(part, target)
+                    if wanted:
+                        os.replace(scratch, layers_beside(path))
+                    os.replace(marker, sidecar.path_beside(path))
+                    _sync_folder(path.parent)
+        artefact = Artefact(path, sidecar.path_beside(path), beside, layers_beside(path) if wanted else None)
+        self._enter(artefact)
+        return artefact
+
+    def trash(self, path: Path) -> Path:
+        """Move a result with its sidecar and layers into the workspace's trash, which forgets after thirty days.
+
+        Returns:
+            The folder in the trash.
+
+        Raises:
+            InputError: ``input.missing`` if there is no such file.
+            OutputError: ``output.unwritable`` if it cannot be moved.
+        """
+        if not path.is_file():
+            raise InputError("input.missing", "There is no such result", seen=path, remedy="It may be deleted already")
+        rubbish = self.home / "trash"
+        with _told(path):
+            for old in rubbish.glob("*"):
+                if time.time() - old.stat().st_mtime > TRASH_DAYS * 86_400:
+                    _remove(old)
+            folder = rubbish / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
+            folder.mkdir(parents=True)
+            # The sidecar last, as it came: what lies without one is not a whole result.
+            for item in (path, layers_beside(path), sidecar.path_beside(path)):
+                if item.exists():
+                    shutil.move(item, folder / item.name)
+        return folder
+
+    # -- gallery
+
+    def _enter(self, artefact: Artefact) -> None:
+        seal = artefact.sidecar
+        row = (
+            time.time(), str(artefact.path.resolve()), seal.recipe.kind, seal.recipe_sha256, seal.output.sha256,
+            seal.recipe.seed, seal.output.width, seal.output.height, seal.receipt.get("tier"),
+            seal.receipt.get("commercial"), seal.receipt.get("timings", {}).get("total"),
+        )  # fmt: skip
+        # The artefact is whole and sealed by now; a gallery that cannot take the row must not undo it.
+        with contextlib.suppress(OutputError, sqlite3.Error), contextlib.closing(open_database(self.home)) as base:
+            base.execute(
+                "INSERT INTO artefacts (created, path, kind, recipe_sha256, file_sha256, seed, width, height, tier, "
+                "commercial, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def gallery(self, *, kind: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """What was made, newest first, as far as the files are still there."""
+        with contextlib.closing(open_database(self.home)) as base:
+            rows = base.execute(
+                "SELECT * FROM artefacts WHERE ?1 IS NULL OR kind = ?1 ORDER BY created DESC, id DESC LIMIT ?2",
+                (kind, limit),
+            ).fetchall()
+        return [dict(row) for row in rows if Path(row["path"]).is_file()]
+
+
+def reference(data: bytes, name: str) -> InputRef:
+    """The recipe's reference to an input."""
+    plain = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)[-255:].strip(". ") or "input"
+    return InputRef(sha256=hashlib.sha256(data).hexdigest(), name=plain)
+
+
+def target_for(
+    output: str | Path | None,
+    formats: tuple[str, ...],
+    default_name: str,
+    *,
+    format: str | None = None,
+    preferred: str = "png",
+    quality: int = 95,
+    force: bool = False,
+    layers: bool = False,
+) -> Target:
+    """Work out path and format of an output.
+
+    Args:
+        output: File, folder, or None for a file in the working folder.
+        formats: What the kind can write.
+        default_name: Stem for an output that names no file.
+        format: Asked for explicitly.
+        preferred: Taken when nothing else says.
+        quality: JPEG quality.
+        force: Overwrite.
+        layers: Also write what led to the result.
+
+    Raises:
+        UsageError: ``output.format``.
+    """
+    path = Path(output) if output is not None else Path.cwd()
+    if path.is_dir() or str(output).endswith(("/", os.sep)):
+        path = path / default_name
+        suffix = ""
+    else:
+        suffix = path.suffix.lower()
+    by_name = FORMAT_OF.get(suffix)
+    if suffix and by_name is None and format is None and output is not None:
+        raise _bad_format(path.name, formats)
+    asked = {"jpg": "jpeg"}.get(format or "", format)
+    chosen = asked or by_name or (preferred if preferred in formats else formats[0])
+    if chosen not in formats or (by_name and asked and by_name != asked):
+        raise _bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
+    if by_name != chosen:
+        path = path.with_name(path.name + SUFFIX_OF[chosen])
+    return Target(path, chosen, quality, force, layers)
+
+
+def _bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
+    return UsageError(
+        "output.format",
+        "This output format does not fit",
+        seen=seen,
+        remedy=f"Use {' or '.join(SUFFIX_OF[name] for name in formats)}",
+    )
+
+
+def encode(product: Product, target: Target) -> bytes:
+    """The product as a file without sidecar."""
+    if product.document is not None:
+        return _document_text(product.document).encode()
+    return media.encode(product.pixels, target.format, quality=target.quality, palette=product.palette)
+
+
+def _document_text(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, allow_nan=False)
+
+
+def content(body: bytes, format: str) -> Any:
+    """What a file shows: its decoded pixels, or its document without sidecar."""
+    if format != "json":
+        return media.pixels_of(body)
+    document = json.loads(body)
+    document.pop(media.SIDECAR_KEY, None)
+    return document
+
+
+def content_hash(shown: Any) -> str:
+    """Hash of what `content` returns."""
+    if isinstance(shown, dict):
+        return hashlib.sha256(_document_text(shown).encode()).hexdigest()
+    return sidecar.hash_pixels(shown)
+
+
+def edit_receipt(edit: Edit, shown: Any, format: str) -> dict[str, Any]:
+    """Which pixels were edited, counted on the decoded file. JPEG changes every pixel a little: nothing is claimed."""
+    import numpy as np
+
+    inside = edit.mask > 0
+    changed = (shown != edit.original).any(axis=2)
+    lossless = format != "jpeg"
+    return {
+        "mask_pixels": int(inside.sum()),
+        "mask_share": round(float(inside.mean()), 6),
+        "changed_pixels": int(changed.sum()) if lossless else None,
+        "changed_outside_mask": int((changed & ~inside).sum()) if lossless else None,
+        "measured_on": "the written file, decoded" if lossless else "nothing: JPEG changes every pixel a little",
+        "mask_sha256": sidecar.hash_pixels(np.ascontiguousarray(edit.mask)),
+    }
+
+
+def seal_of(
+    product: Product,
+    body: bytes,
+    recipe: Recipe,
+    receipt: dict[str, Any],
+    environment: dict[str, str],
+    target: Target,
+) -> Sidecar:
+    """The sidecar of an encoded product."""
+    height, width = (0, 0) if product.pixels is None else product.pixels.shape[:2]
+    shown = content(body, target.format)
+    output = Output.model_validate({
+        "format": target.format, "quality": target.quality, "width": width, "height": height,
+        "pixels_sha256": content_hash(shown),
+    })  # fmt: skip
+    edit = {} if product.edit is None else {"edit": edit_receipt(product.edit, shown, target.format)}
+    return Sidecar(
+        recipe=recipe,
+        recipe_sha256=recipe.sha256(),
+        output=output,
+        receipt={**receipt, **product.receipt, **edit},
+        environment=environment,
+    )
+
+
+def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
+    """The file with its sidecar inside."""
+    if format == "json":
+        return (json.dumps({**json.loads(body), media.SIDECAR_KEY: json.loads(seal.text())}, indent=1) + "\n").encode()
+    return media.embed(body, format, seal.text())
+
+
+def _check_written(part: Path, data: bytes, seal: Sidecar) -> None:
+    """Read the file back from the disk: what is sealed is what lies there."""
+    there = part.read_bytes()
+    if there != data or content_hash(content(there, seal.output.format)) != seal.output.pixels_sha256:
+        raise OutputError("output.damaged", "The file on the disk is not what was written", seen=part.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _settle(part: Path, target: Target) -> Path:
+    """Move the finished file to its name, without ever replacing one that was not given up."""
+    if target.force:
+        sidecar.path_beside(target.path).unlink(missing_ok=True)  # else, for a moment, it would describe other pixels
+        shutil.rmtree(layers_beside(target.path), ignore_errors=True)
+        os.replace(part, target.path)
+        return target.path
+    number = 1
+    while True:
+        path = target.path if number == 1 else target.path.with_stem(f"{target.path.stem}-{number}")
+        number += 1
+        if path.exists() or sidecar.path_beside(path).exists():
+            continue
+        try:
+            os.link(part, path)  # fails if another process took the name a moment ago; a rename would overwrite
+        except FileExistsError:
+            continue
+        except OSError:  # no hard links on this file system (FAT, some network shares)
+            os.replace(part, path)
+        else:
+            part.unlink()
+        return path
+
+
+def layers_beside(path: Path) -> Path:
+    """The folder with what led to a result."""
+    return path.with_name(path.name + ".layers")
+
+
+def _write_layers(layers: Mapping[str, Any], folder: Path) -> None:
+    """Write the layers that are pictures, (H, W[, 3]) uint8 or bool, as PNG files into a new folder."""
+    import numpy as np
+
+    if layers:
+        folder.mkdir()
+    for name, array in layers.items():
+        values = np.asarray(array)
+        if values.dtype == np.bool_:
+            values = values.astype(np.uint8) * 255
+        if values.dtype == np.uint8 and (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
+            plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
+            _write(folder / f"{plain}.png", media.encode(np.ascontiguousarray(values), "png"))
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _part_name(name: str) -> str:
+    # The name says who writes, so that the next writer can clear away what a killed process left.
+    return f".{name[-80:]}.{_host()}-{os.getpid()}-{threading.get_ident()}{MARK}"
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name for a temporary file or folder beside ``path``; whatever happens, it is gone afterwards."""
+    part = path.with_name(_part_name(path.name))
+    try:
+        yield part
+    finally:
+        _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # a place that cannot hold it cannot lose it either
+            path.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files whose writer, a process of this computer, no longer lives."""
+    for stale in folder.glob(f".*.{_host()}-*{MARK}"):
+        pid = stale.name.removesuffix(MARK).rsplit(".", 1)[-1].split("-")[1]
+        if pid.isdecimal() and int(pid) != os.getpid() and not _alive(int(pid)):
+            _remove(stale)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill(pid, 0) would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until file and sidecar are both in place: a few milliseconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pending:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OutputError(
+                "output.disk-full",
+                "There is no room for the output",
+                seen=f"{path}: {error.strerror}",
+                remedy="Free some space or name another disk",
+            ) from error
+        raise OutputError(
+            "output.unwritable",
+            "The output cannot be written there",
+            seen=f"{path}: {error.strerror or error}",
+            remedy="Name a folder that you may write to",
+        ) from error

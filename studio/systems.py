@@ -1,0 +1,199 @@
+"""Which function trains and which one scores each system. Like the engine, it imports pipelines late."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import InputError
+from pipelines.core.types import OnStep
+from studio import weights as weights_module
+from studio.errors import UsageError
+from studio.settings import Settings
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that learns.
+
+    Attributes:
+        training: Module with ``train([data,] folder, config, runtime, *, ...)``.
+        evaluation: Module with ``evaluate(data, split, ...)``, or None where nothing is scored.
+        weights: Name of its weights.
+    """
+
+    training: str
+    evaluation: str | None
+    weights: str
+
+
+SYSTEMS = {
+    "parsing": System("pipelines.person.parsing.training", "pipelines.person.parsing.evaluation", "parsing"),
+    "pose": System("pipelines.vitpose.training", "pipelines.vitpose.evaluation", "pose"),
+    "garment": System("pipelines.person.garment.training", None, "garment"),
+    "viton-hd": System("pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd"),
+}
+
+
+def system(name: str) -> System:
+    """The system called ``name``.
+
+    Raises:
+        UsageError: ``system.unknown``.
+    """
+    if name not in SYSTEMS:
+        raise UsageError("system.unknown", "There is no such system", seen=name, remedy=f"Known: {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A training that is ready to start."""
+
+    name: str
+    data: tuple[Path, ...]
+    folder: Path
+    config: Any
+    runtime: Any
+    options: dict[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready: what will be run."""
+        return {
+            "name": self.name,
+            "data": [str(path) for path in self.data],
+            "out": str(self.folder),
+            "config": asdict(self.config),
+            "device": str(self.runtime.device),
+            "options": {name: str(value) for name, value in self.options.items()},
+        }
+
+    def run(self, log: Callable[[str], None]) -> Path:
+        """Train, and return the folder of weights."""
+        train = _function(system(self.name).training, "train")
+        data = (self.data,) if self.data else ()
+        return train(*data, self.folder, self.config, self.runtime, log=log, **self.options)
+
+
+def plan_training(
+    name: str,
+    data: Sequence[Path],
+    folder: Path,
+    *,
+    minutes: float | None,
+    steps: int | None,
+    batch: int | None,
+    lr: float | None,
+    workers: int,
+    seed: int,
+    network: str | None,
+    options: Sequence[str],
+    settings: Settings,
+) -> TrainingPlan:
+    """Check what can be checked before a training starts.
+
+    Raises:
+        UsageError: ``train.bound``, ``train.data``, ``train.option`` or ``system.unknown``.
+        InputError: ``input.missing`` for a data folder that is not there.
+    """
+    chosen = system(name)
+    if (minutes is None) == (steps is None):
+        raise UsageError("train.bound", "Give --minutes or --steps, one of the two", remedy="For example --minutes 60")
+    for path in data:
+        if not path.is_dir():
+            raise InputError("input.missing", "There is no such folder of data", seen=path, remedy="Check --data")
+    from pipelines.core import runtime, training
+
+    train = _function(chosen.training, "train")
+    if bool(data) != ("data" in inspect.signature(train).parameters):
+        what = f"Training {name} draws its own data" if data else f"Training {name} needs data"
+        raise UsageError("train.data", what, remedy="Leave --data out" if data else "Give --data DIR")
+    extra = _options([*options, *([f"network={network}"] if network else [])], train)
+    given = {"batch": batch, "lr": lr}
+    config = training.TrainConfig(
+        minutes=minutes, steps=steps, workers=workers, seed=seed, **{k: v for k, v in given.items() if v is not None}
+    )
+    return TrainingPlan(name, tuple(data), folder, config, runtime.choose(settings.device, settings.dtype), extra)
+
+
+def _options(pairs: Sequence[str], function: Callable[..., Any]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as keyword arguments of ``function``; a value ``pipelines.module:name`` is imported."""
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "log"
+    }
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, mark, text = pair.partition("=")
+        if not mark or name not in known:
+            raise UsageError(
+                "train.option", "This training has no such option", seen=pair, remedy=f"It has: {', '.join(known)}"
+            )
+        default = known[name].default
+        try:
+            if re.fullmatch(r"pipelines(\.\w+)+:\w+", text):
+                found[name] = _function(*text.split(":"))
+            elif isinstance(default, bool):
+                found[name] = {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+            elif isinstance(default, tuple):
+                found[name] = tuple(text.split(","))
+            else:
+                found[name] = type(default)(text) if isinstance(default, (int, float)) else text
+        except (ValueError, KeyError, ImportError, AttributeError) as error:
+            raise UsageError("train.option", "This value does not fit the option", seen=f"{pair}: {error}") from error
+    return found
+
+
+def evaluate(
+    name: str,
+    settings: Settings,
+    *,
+    data: Path | None,
+    split: str,
+    garments: Path | None,
+    rendered: int | None,
+    weights: Path | None,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Score weights (default: the starter) and return the figures that specs define by name.
+
+    Raises:
+        UsageError: ``eval.none``, ``eval.option``, ``eval.split`` or ``eval.data``.
+        InputError: ``input.missing`` for a folder that is not there.
+    """
+    chosen = system(name)
+    if chosen.evaluation is None:
+        raise UsageError("eval.none", "This system has no score of its own", seen=name, remedy="Score viton-hd instead")
+    if split not in ("all", "val"):
+        raise UsageError("eval.split", "There is no such split", seen=split, remedy="Use all or val")
+    for path in (data, garments):
+        if path is not None and not path.is_dir():
+            raise InputError("input.missing", "There is no such folder of data", seen=path, remedy="Check the path")
+    if data is None and rendered is None:
+        raise UsageError(
+            "eval.data", "There is nothing to score on", remedy="Give --data DIR, or --rendered N for viton-hd"
+        )
+    weights_module.use_workspace(settings.home)
+    function = _function(chosen.evaluation, "evaluate")
+    accepted = inspect.signature(function).parameters
+    asked = {"garments": garments, "rendered": rendered, "weights": weights}
+    arguments: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    refused = [f"--{key}" for key in arguments if key not in accepted]
+    if refused:
+        raise UsageError("eval.option", f"The score of {name} has no such option", seen=", ".join(refused))
+    if data is None and accepted["data"].default is inspect.Parameter.empty:
+        raise UsageError("eval.data", f"The score of {name} needs labelled data", remedy="Give --data DIR")
+    common = {"seed": seed, "device": settings.device, "dtype": settings.dtype, "on_step": on_step}
+    arguments |= {key: value for key, value in common.items() if key in accepted}
+    return dict(function(data, split, **arguments))

@@ -1,0 +1,158 @@
+"""The input side of the try-on page: person, garment, settings, opening a recipe. Each form writes the state only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import streamlit as st
+
+from studio.recipe import MAX_SEED
+from studio.ui import jobs, notices, state
+from studio.ui.components.tiles import Tile, tiles
+from studio.ui.state import CATEGORIES, PROTECTABLE, Picture
+
+FILE_TYPES = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
+
+
+def person_step() -> None:
+    """Sample people or an upload."""
+    _picture_step(
+        "person", "1 · Person", "A photo of one person, standing, seen from the front works best.", "portrait"
+    )
+
+
+def garment_step() -> None:
+    """Sample garments or an upload, and what kind of garment it is."""
+    _picture_step("garment", "2 · Garment", "A product photo: the garment alone, flat or on a hanger.", "square")
+    st.segmented_control(
+        "Worn as",
+        list(CATEGORIES),
+        format_func=CATEGORIES.__getitem__,
+        key="category",
+        required=True,
+        default=state.get().category if "category" not in st.session_state else None,
+        on_change=lambda: state.update(category=st.session_state["category"], own_mask=None),
+    )
+
+
+def _picture_step(slot: Literal["person", "garment"], title: str, hint: str, shape: str) -> None:
+    current: Picture | None = getattr(state.get(), slot)
+    with st.container(key=f"{slot}_step", gap="small"):
+        st.subheader(title, anchor=False)
+        samples = jobs.samples(slot)
+        items = [Tile(sample.id, sample.label, sample.thumbnail) for sample in samples]
+        if current and current.sample is None:
+            items.insert(0, Tile(current.sha256, current.name, jobs.thumbnail(current.sha256)))
+        if items:
+            tiles(
+                items,
+                key=f"{slot}_tiles",
+                label=f"Sample {slot}s" if slot == "garment" else "Sample people",
+                selected=(current.sample or current.sha256) if current else None,
+                on_pick=lambda chosen: _pick(slot, chosen),
+                shape=shape,
+            )
+        st.file_uploader(
+            f"Upload a photo of the {slot}",
+            type=FILE_TYPES,
+            key=f"{slot}_upload",
+            on_change=_upload,
+            args=(slot,),
+            help=hint + " It stays on this computer.",
+            label_visibility="collapsed",
+        )
+        st.caption(hint)
+
+
+def _pick(slot: Literal["person", "garment"], chosen: str) -> None:
+    current: Picture | None = getattr(state.get(), slot)
+    if current and current.sample is None and current.sha256 == chosen:
+        return
+    with notices.catch():
+        set_picture(slot, jobs.keep_sample(slot, chosen))
+
+
+def _upload(slot: Literal["person", "garment"]) -> None:
+    upload = st.session_state[f"{slot}_upload"]
+    if upload is None:  # the cross beside the file name: the picture in use stays until another is chosen
+        return
+    with notices.catch():
+        set_picture(slot, jobs.keep_upload(upload.getvalue(), upload.name))
+
+
+def set_picture(slot: Literal["person", "garment"], picture: Picture) -> None:
+    """Use another input; what was computed for the old one goes."""
+    if slot == "person":
+        state.update(person=picture, person_index=0, strokes=(), strokes_base=None, own_mask=None, artefact=None)
+    else:
+        state.update(garment=picture, artefact=None)
+
+
+def set_category(category: str) -> None:
+    """Change the category from code; only before its control is drawn, that is, in a callback."""
+    state.update(category=category)
+    st.session_state["category"] = category
+
+
+def people_step(boxes: tuple[jobs.PersonBox, ...]) -> None:
+    """Which person, when the photo shows several."""
+    if len(boxes) < 2:
+        return
+    st.markdown(f"**{len(boxes)} people found.** Who tries it on?")
+    tiles(
+        [Tile(str(index), box.label, box.thumbnail) for index, box in enumerate(boxes)],
+        key="people_tiles",
+        label="People in the photo",
+        selected=str(state.get().person_index),
+        on_pick=lambda chosen: state.update(person_index=int(chosen), own_mask=None),
+    )
+
+
+def settings_step() -> None:
+    """Seed and protection; closed by default, because the defaults are right."""
+    current = state.get()
+    with st.expander("Settings"):
+        st.number_input(
+            "Seed",
+            min_value=0,
+            max_value=MAX_SEED,
+            step=1,
+            key="seed",
+            value=min(current.seed, MAX_SEED) if "seed" not in st.session_state else 0,
+            on_change=lambda: state.update(seed=int(st.session_state["seed"])),
+            help="The same seed gives the same picture. Try another if a result does not please.",
+        )
+        st.pills(
+            "Keep in front of the garment",
+            list(PROTECTABLE),
+            selection_mode="multi",
+            format_func=PROTECTABLE.__getitem__,
+            key="protect",
+            default=list(current.protect) if "protect" not in st.session_state else None,
+            on_change=lambda: state.update(
+                protect=tuple(name for name in PROTECTABLE if name in st.session_state["protect"])
+            ),
+            help="These are never painted over.",
+        )
+
+
+def recipe_step(restore: Callable[[jobs.Restored], None]) -> None:
+    """Open a recipe from any file the studio made."""
+    with st.expander("Open a recipe"):
+        st.file_uploader(
+            "A picture made here, or its .json",
+            type=["png", "jpg", "jpeg", "webp", "json"],
+            key="recipe_upload",
+            on_change=_open_recipe,
+            args=(restore,),
+            help="Inputs and settings come back as they were when the picture was made.",
+        )
+
+
+def _open_recipe(restore: Callable[[jobs.Restored], None]) -> None:
+    upload = st.session_state["recipe_upload"]
+    if upload is None:
+        return
+    with notices.catch():
+        restore(jobs.open_recipe(upload.getvalue(), upload.name))

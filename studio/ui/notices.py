@@ -1,0 +1,90 @@
+"""How the page says that something went wrong: what, why, what to do, and the code."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from studio.errors import PipelineError, bug_report, translate
+from studio.ui import jobs, state
+
+_SHOW = {"error": st.error, "warning": st.warning, "info": st.info}
+_ICON = {"error": ":material/block:", "warning": ":material/warning:", "info": ":material/info:"}
+
+
+def _plain(text: object) -> str:
+    """Text as it is: file names and messages must not act as markdown."""
+    escaped = html.escape(str(text), quote=False)
+    return "".join("\\" + char if char in "\\`*_{}[]()#+-.!|~$:" else char for char in escaped)
+
+
+def show_error(error: Mapping[str, Any]) -> None:
+    """Show one error with its what, why, remedy and code."""
+    lines = [f"**{_plain(error['what'])}**"]
+    if error.get("seen"):
+        lines.append(f"Why: {_plain(error['seen'])}")
+    if error.get("remedy"):
+        lines.append(f"What to do: {_plain(error['remedy'])}")
+    lines.append(f":small[Code: {_plain(error['code'])}]")
+    st.error("  \n".join(lines), icon=_ICON["error"])
+
+
+def show_findings(findings: Iterable[Mapping[str, Any]], shown: int = 2) -> None:
+    """Show findings, the worst first and those about the mask before others; all but a few behind a fold.
+
+    Args:
+        findings: code, severity, message, remedy each.
+        shown: How many stand open; errors always do. The picture below is what matters most.
+    """
+    severities = list(_SHOW)
+    known = [{**item, "severity": item["severity"] if item["severity"] in _SHOW else "info"} for item in findings]
+    known.sort(key=lambda item: (severities.index(item["severity"]), not str(item["code"]).startswith("mask.")))
+    split = max(shown, sum(item["severity"] == "error" for item in known))
+    _boxes(known[:split])
+    if rest := known[split:]:
+        with st.expander(f"{len(rest)} more {'notes' if len(rest) > 1 else 'note'}"):
+            _boxes(rest)
+
+
+def _boxes(findings: list[dict[str, Any]]) -> None:
+    """One box per severity."""
+    for severity, show in _SHOW.items():
+        texts = []
+        for finding in (item for item in findings if item["severity"] == severity):
+            remedy = f"  \n{_plain(finding['remedy'])}" if finding.get("remedy") else ""
+            texts.append(f"**{_plain(finding['message'])}**{remedy} :small[({_plain(finding['code'])})]")
+        if texts:
+            show("\n\n".join(texts), icon=_ICON[severity])
+
+
+@contextmanager
+def catch() -> Iterator[None]:
+    """Turn an error inside a callback into the notice of the next run."""
+    try:
+        yield
+    except Exception as error:  # the web server must outlive a bug; it goes to a file and to the page
+        known = translate(error) or bug_report(error, jobs.log_folder())
+        state.update(notice=known)
+
+
+def show_queue() -> None:
+    """Say that work was interrupted, or that the queue is paused, and offer to go on."""
+    if "interrupted" not in st.session_state:
+        st.session_state["interrupted"] = jobs.interrupted()
+    if jobs.paused():
+        count = st.session_state["interrupted"]
+        text = f"Work was interrupted: {count} unfinished." if count else "The queue is paused."
+        st.warning(f"{text} Nothing new is started until you continue.", icon=":material/pause_circle:")
+        st.button("Continue", on_click=jobs.resume, key="resume")
+
+
+def show_pending() -> None:
+    """Show the notice a callback left, once."""
+    notice: PipelineError | None = state.get().notice
+    if notice is not None:
+        show_error(notice.as_dict())
+        state.update(notice=None)

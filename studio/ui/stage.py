@@ -1,0 +1,231 @@
+"""The large side of the try-on page: first the mask to check, then the work in progress, then the result."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from studio.errors import PipelineError
+from studio.ui import forms, jobs, notices, state
+from studio.ui.components.compare import compare
+from studio.ui.components.mask import mask_brush, paint
+
+MASK, RESULT = "Mask", "Result"
+POLL_SECONDS = 0.7
+
+
+def show() -> None:
+    """Draw whatever is due, and ask for the mask preview when an input changed."""
+    current = state.get()
+    if current.person is None and current.artefact and not current.job:
+        st.subheader("Result", anchor=False)
+        _result(current.artefact)
+        return
+    if current.person is None:
+        _empty("Pick or upload a person to begin. The area that will change is shown before anything is made.")
+        return
+    if current.job:
+        _running(current.job)
+        return
+    try:
+        _request_plan()
+    except PipelineError as error:
+        notices.show_error(error.as_dict())
+        return
+    _ready()
+
+
+def _empty(text: str) -> None:
+    with st.container(border=True, key="empty", horizontal_alignment="center", vertical_alignment="center"):
+        st.markdown(":material/checkroom:", width="content")
+        st.markdown(text, text_alignment="center", width=420)
+
+
+def _request_plan() -> None:
+    current = state.get()
+    key = jobs.plan_key(current)
+    if key != current.plan_key:
+        if current.plan_job:
+            jobs.cancel(current.plan_job)
+        found = jobs.known_plan(current)
+        state.update(plan=found, plan_job=None if found else jobs.submit_plan(current), plan_key=key)
+
+
+def _ready() -> None:
+    current = state.get()
+    job = jobs.watch(current.plan_job) if current.plan_job else None
+    plan, trouble = _read_plan(job)
+    views = [MASK, RESULT] if current.artefact else [MASK]
+    if st.session_state.get("stage_view") not in views:
+        st.session_state["stage_view"] = views[-1]
+    head, action = st.columns([3, 2], vertical_alignment="center")
+    with head:
+        if len(views) > 1:
+            st.segmented_control("Show", views, key="stage_view", required=True, label_visibility="collapsed")
+        else:
+            st.subheader("3 · Check the mask", anchor=False)
+    blocked = plan is not None and any(finding["severity"] == "error" for finding in plan.findings)
+    with action:
+        st.button(
+            "Try it on again" if current.artefact else "Try it on",
+            type="primary",
+            icon=":material/checkroom:",
+            width="stretch",
+            disabled=plan is None or blocked or current.garment is None,
+            help=None if current.garment else "Pick a garment first.",
+            on_click=_start,
+            key="run",
+        )
+    if st.session_state["stage_view"] == RESULT and current.artefact:
+        _result(current.artefact)
+    elif job is not None and job.active:
+        _planning(current.plan_job)
+    elif plan is None:
+        notices.show_error(trouble or _LOST)
+        st.button("Look again", icon=":material/refresh:", on_click=_look_again)
+    else:
+        _mask(plan)
+
+
+_LOST = {
+    "code": "job.lost",
+    "what": "The work on this is gone",
+    "seen": "its job was cancelled or removed",
+    "remedy": "Ask for it again",
+}
+
+
+def _read_plan(job: jobs.Job | None) -> tuple[jobs.Plan | None, dict[str, Any] | None]:
+    """The finished mask preview, or why there is none."""
+    current = state.get()
+    artefact = current.plan or (job.artefact if job and job.state == "done" else None)
+    if artefact is None or current.person is None:
+        return None, job.error if job else None
+    try:
+        return jobs.plan(artefact, current.person), None
+    except PipelineError as error:
+        return None, error.as_dict()
+
+
+def _look_again() -> None:
+    state.update(plan_key=None)
+
+
+def _planning(job_id: str | None) -> None:
+    _poll(job_id, "Finding the person and the area that will change")
+    _still()
+
+
+def _running(job_id: str) -> None:
+    head, action = st.columns([3, 2], vertical_alignment="center")
+    with head:
+        st.subheader("Trying it on", anchor=False)
+    with action:
+        st.button(
+            "Cancel", icon=":material/close:", width="stretch", on_click=jobs.cancel, args=(job_id,), key="cancel"
+        )
+    _poll(job_id, "Waiting for the worker", with_preview=True)
+
+
+def _still(preview: bytes | None = None) -> None:
+    person = state.get().person
+    picture = preview if preview is not None else jobs.display(person.sha256) if person else None
+    if picture is not None:
+        with st.container(key="still", horizontal_alignment="center"):
+            st.image(picture)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _poll(job_id: str | None, waiting: str, with_preview: bool = False) -> None:
+    """Read the job's state and draw it; when it has ended, the whole page runs again."""
+    job = jobs.watch(job_id) if job_id else None
+    if job is None or not job.active:
+        if with_preview:
+            _finish(job)
+        st.rerun()
+    text = "Stopping after this step" if job.cancelling else job.message or waiting
+    if job.ahead:
+        text = f"Waiting: {job.ahead} before this one"
+    if job.paused:
+        text = "Waiting: the queue is paused"
+    left = f" · about {_duration(job.eta)} left" if job.eta else ""
+    st.progress(min(1.0, max(0.02, job.fraction)), text=f"{text}{left}")
+    jobs.ensure_worker()
+    if with_preview:
+        _still(job.preview)
+
+
+def _finish(job: jobs.Job | None) -> None:
+    state.update(job=None)
+    if job is not None and job.state == "done" and job.artefact:
+        state.update(artefact=job.artefact)
+        st.session_state["stage_view"] = RESULT
+    elif job is None or job.state != "cancelled":
+        error = (job.error if job else None) or _LOST
+        state.update(
+            notice=PipelineError(error["code"], error["what"], seen=error.get("seen"), remedy=error.get("remedy") or "")
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _mask(plan: jobs.Plan) -> None:
+    current = state.get()
+    forms.people_step(plan.people)
+    notices.show_findings(plan.findings)
+    base, auto = _base(plan)
+    if current.strokes_base != base:
+        state.update(strokes=(), strokes_base=base, epoch=current.epoch + 1)
+        current = state.get()
+    mask_brush(
+        plan.photo,
+        auto,
+        plan.protected,
+        key="mask",
+        base=base,
+        epoch=current.epoch,
+        strokes=current.strokes,
+        on_edit=lambda strokes: state.update(strokes=strokes),
+    )
+    if current.own_mask is not None:
+        st.button(
+            "Back to the automatic mask",
+            icon=":material/auto_fix_high:",
+            on_click=lambda: state.update(own_mask=None),
+            key="auto_mask",
+        )
+
+
+def _base(plan: jobs.Plan) -> tuple[str, np.ndarray]:
+    """The mask that strokes are drawn over, and its name: the automatic one, or that of an opened recipe."""
+    own = state.get().own_mask
+    if own is None:
+        return plan.base, plan.mask
+    return plan.base + own.sha256[:16], jobs.own_mask(own, plan.mask.shape)
+
+
+def _start() -> None:
+    with notices.catch():
+        current = state.get()
+        plan, _ = _read_plan(jobs.watch(current.plan_job) if current.plan_job else None)
+        if plan is None or current.garment is None:
+            return
+        mask = None
+        if current.strokes or current.own_mask:
+            mask = paint(_base(plan)[1], current.strokes)
+        state.update(job=jobs.submit_tryon(current, mask), artefact=None)
+
+
+def _result(artefact: str) -> None:
+    try:
+        outcome = jobs.outcome(artefact)
+    except PipelineError as error:
+        notices.show_error(error.as_dict())
+        return
+    key = "compare_" + hashlib.sha256(artefact.encode()).hexdigest()[:12]
+    compare(outcome.before, outcome.after, outcome.mask, key=key)

@@ -1,0 +1,45 @@
+"""The little CSS that the theme in .streamlit/config.toml cannot say."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_CSS = """
+<style>
+.block-container { max-width: 1280px; padding-top: 4.5rem; padding-bottom: 3rem; }
+h1 { font-weight: 600 !important; letter-spacing: -.01em; padding-bottom: 0 !important; }
+h2, h3, h4 { font-weight: 600 !important; letter-spacing: -.005em; }
+.st-key-stage { position: sticky; top: 4.25rem; scroll-margin-top: 4.5rem; }
+h3 { font-size: 1.25rem !important; padding: .4rem 0 .2rem !important; }
+/* The accent is dark on the light theme and light on the dark one; what stands on it must be the opposite. */
+[data-testid$="Button-primary"], [data-testid$="Button-primary"] * { color: light-dark(#fff, #0d1f19) !important; }
+.st-key-empty { min-height: 26rem; }
+[data-testid="stFileUploaderDropzone"] { padding: .5rem .75rem; min-height: 0; }
+.fact { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; font-size: .875rem;
+  margin: 0 !important; padding: 0 !important; }
+.fact dt { opacity: .75; } .fact dd { margin: 0 !important; overflow-wrap: anywhere; }
+.st-key-still img { max-height: 72vh; width: auto; max-width: 100%; object-fit: contain; border-radius: .6rem; }
+@media (max-width: 640px) {
+  .block-container { padding: 4rem 1rem 2rem; }
+  .st-key-stage { position: static; } .st-key-empty { min-height: 9rem; }
+  h1 { font-size: 1.7rem !important; }
+}
+</style>
+"""
+
+
+# A green that reads on both backgrounds; the letters are drawn by the browser's own serif.
+_WORDMARK = """
+<svg xmlns="http://www.w3.org/2000/svg" width="104" height="28" viewBox="0 0 104 28" role="img" aria-label="Studio">
+  <rect x="1" y="3" width="22" height="22" rx="6" fill="#3a8a72"/>
+  <path d="M10 9.8a2 2 0 1 1 2 2v1.7l6.4 4c.8.5.5 1.5-.4 1.5h-12c-.9 0-1.2-1-.4-1.5l6.4-4"
+    fill="none" stroke="#fff" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"/>
+  <text x="31" y="20.5" font-family="Source Serif Pro, Source Serif, Georgia, serif" font-size="19" font-weight="600"
+    fill="#3a8a72">Studio</text>
+</svg>"""
+
+
+def apply() -> None:
+    """Put wordmark and style sheet on the page; once per run, before anything else."""
+    st.logo(_WORDMARK.strip(), size="medium")
+    st.html(_CSS)

@@ -1,0 +1,39 @@
+"""weights/signatures lists the tensors of a published checkpoint; it follows the networks, which follow the cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from pipelines.viton_hd.network import CONFIGS, GMM, ALIASGenerator, SegGenerator
+from pipelines.vitpose.network import CONFIGS as POSE_CONFIGS
+from pipelines.vitpose.network import VitPose
+from tests.parity.discovery import read_json, shapes_of, weights_folder
+
+OFFICIAL = CONFIGS["official"]
+VITON_HD: dict[str, Callable[[], nn.Module]] = {
+    "seg": lambda: SegGenerator(OFFICIAL.seg),
+    "gmm": lambda: GMM(OFFICIAL.gmm),
+    "alias": lambda: ALIASGenerator(OFFICIAL.alias),
+}
+
+
+def test_viton_hd_signature() -> None:
+    with torch.device("meta"):
+        expected = {
+            f"{part}.{name}": list(shape)
+            for part, make in VITON_HD.items()
+            for name, shape in shapes_of(make()).items()
+        }
+    assert read_json(weights_folder() / "signatures" / "viton-hd-official.json") == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(POSE_CONFIGS) - {"starter"}))
+def test_pose_signature(name: str) -> None:
+    with torch.device("meta"):
+        expected = {key: list(shape) for key, shape in shapes_of(VitPose(POSE_CONFIGS[name])).items()}
+    file = f"pose-official-{name.removesuffix('-classic')}.json"
+    assert read_json(weights_folder() / "signatures" / file) == expected

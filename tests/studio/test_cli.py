@@ -1,0 +1,307 @@
+"""The command line: data on standard output, talk on standard error, the right exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+from studio import media
+from studio.cli import app, run
+from studio.queue import Queue
+from studio.recipe import Recipe
+from studio.settings import load
+
+HERE = Path(__file__).parent
+
+
+def spec(path: Path, *lines: dict[str, Any] | str) -> Path:
+    """A batch file."""
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def soften(photo: Path, output: str, **values: Any) -> dict[str, Any]:
+    """A line of it."""
+    return {"kind": "soften", "inputs": {"person": str(photo)}, "settings": values, "output": output}
+
+
+def verbs(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """All commands, hidden ones too."""
+    children = getattr(group, "commands", None)
+    if children is None:
+        return [path]
+    return [found for name, child in children.items() for found in verbs(child, (*path, name))]
+
+
+VERBS = verbs(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize("path", VERBS, ids=" ".join)
+def test_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: studio " + " ".join(path))
+    if path not in (("ui",), ("weights", "seal")):
+        assert "--json" in text
+
+
+def test_the_verbs() -> None:
+    wanted = "tryon mask pose parse run rerun explain schema train eval doctor ui"
+    groups = [("weights", verb) for verb in ("ls", "info", "verify", "pull", "seal")]
+    groups += [("queue", verb) for verb in ("ls", "pause", "cancel", "retry")]
+    assert sorted(VERBS) == sorted([*((verb,) for verb in wanted.split()), *groups])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        line.split()
+        for line in (
+            "", "dream", "tryon", "tryon a.png", "tryon a b --seed x", "tryon a b --seed -1",
+            "tryon a b --category hat",
+            "tryon a b -o x.bmp", "weights", "queue cancel one", "queue retry 77", "schema dream",
+            "train pose --data . --out o", "train dream --data . --out o --steps 1", "eval parsing",
+            "eval garment --data .", "eval pose --data . --split half",
+        )
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "Traceback" not in said.err and ("error: " in said.err or "Usage" in said.err)
+
+
+def test_json_error_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pose", "nowhere.png", "--json"]) == 6
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    assert answer["exit_code"] == 6 and answer["error"]["code"] == "input.missing" and answer["error"]["remedy"]
+    assert said.err.startswith("error: ")
+
+
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "tryon", "--json"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["settings"]["properties"]["category"]["enum"] == ["upper", "lower", "dress"]
+    assert schema["inputs"]["mask"]["required"] is False and schema["recipe"]["properties"]["seed"]
+
+
+def test_weights_ls_and_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["weights", "ls", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["viton-hd-official"]["commercial"] == "no" and not rows["viton-hd-official"]["here"]
+    assert run(["weights", "info", "viton-hd-official"]) == 0
+    assert "CC-BY-NC-4.0" in capsys.readouterr().out
+    assert run(["weights", "info", "nothing"]) == 4
+    assert run(["weights", "pull", "viton-hd-official"]) == 4
+    assert "--accept-licence" in capsys.readouterr().err
+
+
+# -- run
+
+
+def test_batch(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spec(
+        tmp_path / "batch.jsonl",
+        {**soften(photo, "out/a.png"), "id": "first"},
+        "// a remark",
+        {**soften(Path("photo.png"), "out/b.webp"), "seed": 5},  # relative to the batch file
+        "",
+    )
+    assert run(["run", str(path), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["id"], row["status"]) for row in rows] == [("first", "done"), ("3", "done")]
+    assert rows[0]["receipt"]["edit"]["changed_outside_mask"] == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a.png.json", "b.webp", "b.webp.json"]
+
+
+def test_batch_resumes(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "a.png"), soften(photo, "b.png", steps=2))
+    assert run(["run", str(path)]) == 0
+    spec(path, soften(photo, "a.png"), soften(photo, "b.png", steps=4), soften(photo, "c.png"))
+    capsys.readouterr()
+    assert run(["run", str(path), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["status"] for row in rows] == ["skipped", "done", "done"]
+    assert Path(rows[1]["output"]).name == "b-2.png"  # another recipe: not the same work, and nothing is overwritten
+    (tmp_path / "a.png").write_bytes(b"damaged")
+    assert run(["run", str(path), "--json", "--force"]) == 0
+    assert [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()] == ["done"] * 3
+
+
+def test_batch_with_failures(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spec(
+        tmp_path / "b.jsonl",
+        soften(photo, "a.png", fail="input"),
+        soften(tmp_path / "none.png", "b.png"),
+        "{no json",
+        {"kind": "soften", "inputs": {"person": 3}},
+        soften(photo, "e.png", fail="bug"),
+        soften(photo, "f.png"),
+        {**soften(photo, "g.png"), "kind": "dream"},
+    )
+    assert run(["run", str(path), "--json"]) == 3
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    codes = [row["error"]["code"] if not row["ok"] else row["status"] for row in rows]
+    assert codes == ["input.no-person", "input.missing", "recipe.bad", "recipe.bad", "bug", "done", "recipe.kind"]
+    assert last["exit_code"] == 3 and "6 of 7" in last["error"]["seen"]
+    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "f.png", "f.png.json", "photo.png"]
+    assert run(["run", str(path), "--max-failures", "2", "--json", "--no-resume"]) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_batch_dry_run(photo: Path, tmp_path: Path, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "out/a.png"))
+    assert run(["run", str(path), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "checked"
+    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "photo.png"] and not workspace.exists()
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", 6), (b"\n\n", 6), (b"\xff\xfe\0", 6)])
+def test_bad_batch_files(tmp_path: Path, content: bytes, code: int) -> None:
+    (tmp_path / "b.jsonl").write_bytes(content)
+    assert run(["run", str(tmp_path / "b.jsonl")]) == code
+
+
+# -- rerun and explain
+
+
+def test_rerun_and_explain(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", str(spec(tmp_path / "b.jsonl", soften(photo, "a.png"))), "--quiet"]) == 0
+    out = tmp_path / "a.png"
+    capsys.readouterr()
+    assert run(["rerun", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("bit-exact: all 7680 pixels are the same")
+    assert run(["explain", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "480 pixels in the mask; outside it changed: 0" in text and "should give the same pixels" in text
+    text = media.embedded_sidecar(out.read_bytes()) or ""
+    other = media.pixels_of(out.read_bytes()).copy()
+    other[0, 0] ^= 1
+    out.write_bytes(media.embed(media.encode(other, "png"), "png", text))
+    assert run(["rerun", str(out), "--json"]) == 7
+    answer, error = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert answer["verdict"] == "differs" and answer["changed_pixels"] == 1 and error["exit_code"] == 7
+    assert run(["rerun", str(photo)]) == 6
+
+
+# -- queue
+
+
+def test_queue_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    queue = Queue(load().home)
+    number = queue.add(Recipe(kind="soften", inputs={}), Path("/x/a.png"))
+    assert run(["queue", "pause"]) == 0 and queue.paused
+    assert run(["queue", "ls", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert data["paused"] and data["jobs"][0]["id"] == number and data["jobs"][0]["recipe"]["kind"] == "soften"
+    assert run(["queue", "pause", "--off"]) == 0 and not queue.paused
+    assert run(["queue", "cancel", str(number)]) == 0 and queue.get(number).state == "cancelled"
+    assert run(["queue", "retry", str(number)]) == 0 and queue.get(number).state == "queued"
+    assert run(["queue", "ls"]) == 0 and "queued" in capsys.readouterr().out
+
+
+# -- processes
+
+
+def command(*arguments: str) -> list[str]:
+    """``studio`` in a process of its own, with the tiny kinds."""
+    return [sys.executable, str(HERE / "cli_main.py"), *arguments]
+
+
+def test_stdout_is_data_only(photo: Path, tmp_path: Path) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "a.png"))
+    done = subprocess.run(command("run", str(path), "--json"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 and json.loads(done.stdout)["ok"]
+    quiet = subprocess.run(command("run", str(path), "--quiet"), capture_output=True, text=True, check=False)
+    assert quiet.stderr == "" and "skipped" in quiet.stdout
+
+
+def test_closed_pipe_is_no_bug(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command("schema", "tryon"), stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert "Traceback" not in done.stderr and "bug" not in done.stderr
+
+
+def test_bug_is_written_down(photo: Path, tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch,
+                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    from studio.engine import Engine
+
+    def broken(*_: object, **__: object) -> None:
+        raise LookupError("a defect of ours")
+
+    monkeypatch.setattr(Engine, "draft", broken)
+    assert run(["pose", str(photo), "-o", str(tmp_path / "x.json"), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["error"]["code"] == "bug" and answer["exit_code"] == 1
+    (log,) = (workspace / "logs").iterdir()
+    assert str(log) in answer["error"]["remedy"] and "a defect of ours" in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.3, 1.0])
+def test_ctrl_c_at_every_stage(photo: Path, tmp_path: Path, delay: float) -> None:
+    """Whether it is importing, decoding, working or writing: 130, one line, nothing half-done."""
+    lines = [soften(photo, f"out/{i}.png", steps=3, seconds=0.02) for i in range(400)]
+    path = spec(tmp_path / "b.jsonl", *lines)
+    with subprocess.Popen(
+        command("run", str(path), "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "out").exists():  # it runs now
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert (
+        err.strip().splitlines()[-3].startswith("error: Stopped")
+        and json.loads(out.splitlines()[-1])["exit_code"] == 130
+    )
+    for picture in (tmp_path / "out").iterdir():
+        assert not picture.name.startswith("."), picture
+        if picture.suffix == ".png":
+            assert media.decode(picture.read_bytes(), "x")[0].shape == (96, 80, 3)
+            assert picture.with_name(picture.name + ".json").exists()
+
+
+def test_ctrl_c_that_a_library_swallows(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some libraries turn the interrupt into an error of their own; it is still an interrupt."""
+    from studio.engine import Engine
+
+    def swallow(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("cannot import name 'x'") from None
+
+    monkeypatch.setattr(Engine, "draft", swallow)
+    assert run(["pose", str(photo), "-o", str(tmp_path / "x.json")]) == 130
+    assert "error: Stopped" in capsys.readouterr().err
+
+
+def test_api(photo: Path, tmp_path: Path, pixels: np.ndarray) -> None:
+    import studio
+    from studio.api import Studio
+
+    made = Studio(device="cpu").make("soften", {"person": photo}, tmp_path / "a.png", seed=2, steps=1)
+    assert made.sidecar.recipe.settings["steps"] == 1
+    assert np.array_equal(media.pixels_of(made.path.read_bytes())[50:], pixels[50:])
+    assert callable(studio.tryon) and callable(studio.pose) and callable(studio.parse)
+    with pytest.raises(AttributeError):
+        _ = studio.nothing
