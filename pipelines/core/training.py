@@ -71,6 +71,27 @@ class SampleStream(IterableDataset):
             yield self.draw(rng)
 
 
+class Reservoir:
+    """Repeats earlier draws of a slow source: every ``every``-th call draws anew, up to ``capacity`` kept."""
+
+    def __init__(self, source: Callable[[Any], Any], *, every: int = 8, capacity: int = 4000) -> None:
+        self.source, self.every, self.capacity = source, every, capacity
+        self.kept: list[Any] = []
+        self.calls = 0
+
+    def __call__(self, rng: Any) -> Any:
+        """Draw with numpy's ``rng``."""
+        self.calls += 1
+        if len(self.kept) < 64 or self.calls % self.every == 0:
+            fresh = self.source(rng)
+            if len(self.kept) < self.capacity:
+                self.kept.append(fresh)
+            else:
+                self.kept[rng.integers(self.capacity)] = fresh
+            return fresh
+        return self.kept[rng.integers(len(self.kept))]
+
+
 def batches(draw: Callable[[Any], dict[str, Any]], config: TrainConfig, *, offset: int = 0) -> Iterator[dict[str, Any]]:
     """Batch ``draw``'s dicts of arrays into dicts of tensors, without end."""
     stream = SampleStream(draw, config.seed + 7919 * offset)

@@ -263,6 +263,18 @@ def sample_person(rng: Generator | int, size: tuple[int, int] = (256, 192)) -> t
     return drawn.image, drawn.keypoints, (drawn.visible > 0).astype(np.float32)
 
 
+def sample_parsing(rng: Generator | int, size: tuple[int, int] = (448, 336)) -> tuple[Image, Image]:
+    """Draw one training item for human parsing.
+
+    Returns:
+        (H, W, 3) uint8 image, (H, W) uint8 class ids as in `PARSING_CLASSES`.
+    """
+    rng = generator(rng)
+    framing = str(rng.choice(FRAMINGS, p=(0.6, 0.25, 0.15)))
+    drawn = render_person(rng, size=size, framing=framing)
+    return drawn.image, drawn.labels
+
+
 def sample_pair(
     rng: Generator | int,
     size: tuple[int, int] = (256, 192),

@@ -150,6 +150,7 @@ def train(
     *,
     network: str = "starter",
     encoder: str | Path | None = None,
+    start: str | Path | None = None,
     rendered: Callable[[np.random.Generator], Example] | None = None,
     rendered_share: float = 0.25,
     sigma: float = 1.7,
@@ -164,6 +165,7 @@ def train(
         runtime: Device and dtype.
         network: A name of `CONFIGS`.
         encoder: A state dict of our human parser, whose encoder starts the `conv` stem; None starts from chance.
+        start: A component folder whose weights the run starts from, to train further; its shape must be `network`'s.
         rendered: Draws a rendered person with all 17 keypoints; None trains on photographs only.
         rendered_share: Share of rendered samples.
         sigma: Width of the Gaussian targets in heat-map pixels.
@@ -178,9 +180,11 @@ def train(
     pictures = {path: read_picture(path) for path, _, _ in items}
     log(f"{len(items)} photographs to train on, {len(held)} held out")
 
+    drawn = training.Reservoir(rendered) if rendered else None
+
     def draw(rng: np.random.Generator) -> dict[str, Any]:
-        if rendered is not None and rng.random() < rendered_share:
-            return augmented(rendered(rng), shape.image_size, sigma, rng)
+        if drawn is not None and rng.random() < rendered_share:
+            return augmented(drawn(rng), shape.image_size, sigma, rng)
         path, xy, weight = items[rng.integers(len(items))]
         return augmented((pictures[path], xy, weight), shape.image_size, sigma, rng)
 
@@ -191,6 +195,8 @@ def train(
     model = VitPose(shape)
     if encoder is not None:
         start_stem(model, checkpoint.read_state_dict(encoder))
+    if start is not None:
+        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
     model = training.fit(model, heatmap_loss, draw, folder, config, runtime, evaluate=evaluate, log=log)
     checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
     return Path(folder) / "weights"

@@ -10,7 +10,7 @@ import streamlit as st
 from studio.recipe import MAX_SEED
 from studio.ui import jobs, notices, state
 from studio.ui.components.tiles import Tile, tiles
-from studio.ui.state import CATEGORIES, PROTECTABLE, Picture
+from studio.ui.state import PROTECTABLE, Picture
 
 FILE_TYPES = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
 
@@ -23,17 +23,8 @@ def person_step() -> None:
 
 
 def garment_step() -> None:
-    """Sample garments or an upload, and what kind of garment it is."""
-    _picture_step("garment", "2 · Garment", "A product photo: the garment alone, flat or on a hanger.", "square")
-    st.segmented_control(
-        "Worn as",
-        list(CATEGORIES),
-        format_func=CATEGORIES.__getitem__,
-        key="category",
-        required=True,
-        default=state.get().category if "category" not in st.session_state else None,
-        on_change=lambda: state.update(category=st.session_state["category"], own_mask=None),
-    )
+    """Sample garments or an upload."""
+    _picture_step("garment", "2 · Garment", "A photo of a top alone, flat or on a hanger.", "square")
 
 
 def _picture_step(slot: Literal["person", "garment"], title: str, hint: str, shape: str) -> None:
@@ -89,12 +80,6 @@ def set_picture(slot: Literal["person", "garment"], picture: Picture) -> None:
         state.update(garment=picture, artefact=None)
 
 
-def set_category(category: str) -> None:
-    """Change the category from code; only before its control is drawn, that is, in a callback."""
-    state.update(category=category)
-    st.session_state["category"] = category
-
-
 def people_step(boxes: tuple[jobs.PersonBox, ...]) -> None:
     """Which person, when the photo shows several."""
     if len(boxes) < 2:
@@ -110,8 +95,14 @@ def people_step(boxes: tuple[jobs.PersonBox, ...]) -> None:
 
 
 def settings_step() -> None:
-    """Seed and protection; closed by default, because the defaults are right."""
+    """Seed and protection; closed by default, because the defaults are right.
+
+    Controls take their first value from the session state, never from an argument: an argument that changes once the
+    control is known counts as another control, and a click during the page's first run would then empty it.
+    """
     current = state.get()
+    st.session_state.setdefault("seed", min(current.seed, MAX_SEED))
+    st.session_state.setdefault("protect", list(current.protect))
     with st.expander("Settings"):
         st.number_input(
             "Seed",
@@ -119,7 +110,6 @@ def settings_step() -> None:
             max_value=MAX_SEED,
             step=1,
             key="seed",
-            value=min(current.seed, MAX_SEED) if "seed" not in st.session_state else 0,
             on_change=lambda: state.update(seed=int(st.session_state["seed"])),
             help="The same seed gives the same picture. Try another if a result does not please.",
         )
@@ -129,7 +119,6 @@ def settings_step() -> None:
             selection_mode="multi",
             format_func=PROTECTABLE.__getitem__,
             key="protect",
-            default=list(current.protect) if "protect" not in st.session_state else None,
             on_change=lambda: state.update(
                 protect=tuple(name for name in PROTECTABLE if name in st.session_state["protect"])
             ),

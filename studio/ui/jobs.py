@@ -24,7 +24,7 @@ from studio.recipe import InputRef, Recipe
 from studio.registry import Edit, Product
 from studio.store import Store, Target
 from studio.ui.components import data_url, fit_inside
-from studio.ui.state import CATEGORIES, PROTECTABLE, Picture, TryOnState
+from studio.ui.state import PROTECTABLE, Picture, TryOnState
 
 THUMBNAIL = 260  # pixels, twice the size of a tile for dense screens
 DISPLAY = 1000
@@ -172,7 +172,6 @@ class Restored:
     person: Picture
     garment: Picture
     own_mask: Picture | None
-    category: str
     person_index: int
     seed: int
     protect: tuple[str, ...]
@@ -306,7 +305,7 @@ def _weights_sha256(name: str, home: str, stamp: float) -> str:
 def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe:
     home = str(_settings().home)
     hour = time.time() // 3600  # weights are hashed once an hour at most: hashing reads every byte of them
-    values = {"category": state.category, "person_index": state.person_index, "protect": list(state.protect)}
+    values = {"person_index": state.person_index, "protect": list(state.protect)}
     row = registry.kind(kind)
     return Recipe(
         kind=kind,
@@ -325,7 +324,7 @@ def _refs(state: TryOnState) -> dict[str, InputRef]:
 def plan_key(state: TryOnState) -> str:
     """What the mask preview depends on."""
     person, garment = (p.sha256 if p else None for p in (state.person, state.garment))
-    return json.dumps([person, garment, state.category, state.person_index, state.protect])
+    return json.dumps([person, garment, state.person_index, state.protect])
 
 
 def _plan_path(recipe: Recipe) -> Path:
@@ -617,7 +616,6 @@ def _restored(recipe: Recipe) -> Restored:
         person=_picture(recipe.inputs["person"], "person"),
         garment=_picture(recipe.inputs["garment"], "garment"),
         own_mask=_picture(recipe.inputs["mask"], "mask") if "mask" in recipe.inputs else None,
-        category=typed.category if typed.category in CATEGORIES else "upper",
         person_index=typed.person_index,
         seed=recipe.seed,
         protect=tuple(name for name in PROTECTABLE if name in typed.protect),

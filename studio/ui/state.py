@@ -10,7 +10,6 @@ import streamlit as st
 from studio.errors import PipelineError
 from studio.ui.components.mask import Stroke
 
-CATEGORIES = {"upper": "Top", "lower": "Trousers, skirt", "dress": "Dress"}
 PROTECTABLE = {"hair": "Hair", "face": "Face", "hands": "Hands"}
 _KEY = "tryon"
 
@@ -37,7 +36,6 @@ class TryOnState:
     Attributes:
         person: Photo of the person.
         garment: Photo of the garment.
-        category: ``upper``, ``lower`` or ``dress``.
         person_index: Which person of the photo, 0 is the largest.
         seed: Of every random draw.
         protect: What stays in front of the garment.
@@ -55,7 +53,6 @@ class TryOnState:
 
     person: Picture | None = None
     garment: Picture | None = None
-    category: str = "upper"
     person_index: int = 0
     seed: int = 0
     protect: tuple[str, ...] = tuple(PROTECTABLE)

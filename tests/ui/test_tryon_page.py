@@ -82,8 +82,11 @@ def test_a_run_does_not_ask_twice_for_the_same_mask_but_another_setting_does(hom
     work()
     at.run().run()
     assert len(Queue(home).ls()) == 1
-    at.segmented_control(key="category").set_value("dress").run()
-    assert [json.loads(job.recipe)["settings"]["category"] for job in Queue(home).ls()] == ["dress", "upper"]
+    at.pills(key="protect").set_value(["hair"]).run()
+    assert [json.loads(job.recipe)["settings"]["protect"] for job in Queue(home).ls()] == [
+        ["hair"],
+        list(state.PROTECTABLE),
+    ]
 
 
 def test_a_mask_that_was_made_before_is_shown_at_once(home, work):
@@ -389,9 +392,9 @@ def test_the_page_never_loads_torch_or_a_pipeline():
 
 
 def test_settings_of_the_page_and_of_the_registry_agree(home):
-    wanted = TryOnState(person=jobs.keep_sample("person", "ben"), category="lower", person_index=2, protect=("hands",))
+    wanted = TryOnState(person=jobs.keep_sample("person", "ben"), person_index=2, protect=("hands",))
     job = Queue(home).get(int(jobs.submit_plan(wanted)))
     parsed = recipe.parse(job.recipe)
-    assert parsed.settings == {"category": "lower", "person_index": 2, "protect": ["hands"]}
+    assert parsed.settings == {"category": "upper", "person_index": 2, "protect": ["hands"]}
     assert settings.load().home == home
     assert set(state.PROTECTABLE) == {"hair", "face", "hands"}

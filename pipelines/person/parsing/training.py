@@ -203,6 +203,7 @@ def train(
     runtime: Runtime,
     *,
     network: str = "starter",
+    start: str | Path | None = None,
     rendered: Callable[[np.random.Generator], Photo] | None = None,
     rendered_share: float = 0.15,
     log: Callable[[str], None] = lambda line: None,
@@ -215,6 +216,7 @@ def train(
         config: Bounds and optimiser settings.
         runtime: Device and dtype.
         network: A name of `CONFIGS`.
+        start: A component folder whose weights the run starts from, to train further; its shape must be `network`'s.
         rendered: Draws a rendered person with exact labels; None trains on photographs only.
         rendered_share: Share of rendered samples.
         log: Receives progress lines.
@@ -237,9 +239,11 @@ def train(
         held += [(image, label, table) for image, label in read_ccp(part, validation=True)]
     log(f"{len(photos)} photographs to train on, {len(held)} held out")
 
+    drawn = training.Reservoir(rendered) if rendered else None
+
     def draw(rng: np.random.Generator) -> dict[str, Any]:
-        if rendered is not None and rng.random() < rendered_share:
-            return sample(rendered(rng), shape.image_size, rng)
+        if drawn is not None and rng.random() < rendered_share:
+            return sample(drawn(rng), shape.image_size, rng)
         return sample(photos[rng.integers(len(photos))], shape.image_size, rng)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -254,7 +258,10 @@ def train(
         return {k: round(v, 4) for k, v in mean_iou(pairs, PARSING_CLASSES).items()}
 
     torch.manual_seed(config.seed)
-    model = training.fit(ParsingNet(shape), parsing_loss, draw, folder, config, runtime, evaluate=evaluate, log=log)
+    model = ParsingNet(shape)
+    if start is not None:
+        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
+    model = training.fit(model, parsing_loss, draw, folder, config, runtime, evaluate=evaluate, log=log)
     checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
     return Path(folder) / "weights"
 

@@ -25,7 +25,6 @@ def restore(recipe: jobs.Restored) -> None:
         plan_key=None,
         artefact=None,
     )
-    forms.set_category(recipe.category)
     st.session_state["seed"] = recipe.seed
     st.session_state["protect"] = list(recipe.protect)
     st.session_state["stage_view"] = stage.MASK
