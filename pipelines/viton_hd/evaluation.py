@@ -24,7 +24,6 @@ from pipelines.person import masks
 from pipelines.person.garment.fit import fit
 from pipelines.person.garment.pipeline import GarmentCut
 from pipelines.person.garment.unwarp import framed, unwarp
-from pipelines.person.garment.warp import warp
 from pipelines.person.parsing.network import DRESS, UPPER
 from pipelines.person.parsing.training import label_table, read_ccp, read_photo
 from pipelines.viton_hd.pairs import FLAT, fill_unknown
@@ -220,22 +219,24 @@ def _silhouette(
     """Cover of a real garment of the worn sleeve class, against the label of the worn one, in the window."""
     person = pipeline.person(picture)
     frame = replace(working_frame(person, "upper"), size=(512, 384))
-    seen, true = (frame.take(x, nearest=True) for x in (person.labels, labels))
+    true = frame.take(labels, nearest=True)
     worn = np.isin(true, (UPPER, DRESS))
     if not worn.any():
         raise InputError("fit.no-garment-worn", "The label shows no upper garment in the window")
     pose = replace(person.pose, xy=frame.points(person.pose.xy))
     first = bank.any(stem)
     sleeve = fit(first.landmarks, first.sleeve, true, pose).worn_sleeve
-    cut = bank.any(stem, sleeve)
-    place = fit(cut.landmarks, cut.sleeve, seen, pose)
-    laid = warp(cut.image, cut.alpha, cut.landmarks, place.target, frame.size, sleeves=place.sleeves)
+    prepared = pipeline.prepare(picture, bank.any(stem, sleeve))
+    if prepared.cover is None or prepared.garment is None:
+        raise InputError("garment.none-found", "The garment could not be fitted")
+    laid = frame.take(prepared.cover.astype(np.uint8), nearest=True) > 0
     edit = pipeline.prepare(picture).mask
+    cut = prepared.garment
     _, pasted = box_paste(frame.take(picture), cut.image, cut.alpha, frame.take(edit) > 127)
     # Hair, face, hands and bag stand in front of either garment, as they do in a result.
     behind = ~masks.garment_mask(frame.take(person.layout, nearest=True), pose, "upper")[1]
     return {
-        "silhouette_iou": metrics.silhouette_iou((laid.alpha > 0.5) & behind, worn),
+        "silhouette_iou": metrics.silhouette_iou(laid & behind, worn),
         "silhouette_iou_baseline": metrics.silhouette_iou(pasted & behind, worn),
     }
 

@@ -7,7 +7,6 @@ painting, paste back. The last step copies every pixel outside the declared mask
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -25,12 +24,13 @@ from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.types import Box, Finding, Image, Mask, OnStep, Pose, report
 from pipelines.person import layout as layouts
 from pipelines.person import masks
-from pipelines.person.garment.cutout import bleed, nearest_fill
+from pipelines.person.garment.cutout import bleed
 from pipelines.person.garment.fit import Fit, fit
 from pipelines.person.garment.pipeline import GarmentCut, GarmentPipeline
 from pipelines.person.garment.warp import scaled, warp
 from pipelines.person.pipeline import Person, PersonPipeline
 from pipelines.viton_hd import conditioning, flow, preprocess
+from pipelines.viton_hd import cover as covering
 from pipelines.viton_hd.conditioning import TO_PARSE13, UPPER13, Conditions, disc, first_fill
 from pipelines.viton_hd.frame import Frame, garment_frame
 from pipelines.viton_hd.inference import accelerate
@@ -50,11 +50,8 @@ PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
 LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
 LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
-TRACE = 1 / 80  # of the window's height: how far the old garment's rim may have been parsed wrongly
-REACH = 1 / 26  # of the window's height: how far cloth may be extended over gaps of the fit
-ARM = (0.26, 0.20)  # thickness of upper arm and forearm in shoulder widths
-GAP = 1 / 40  # of the window's height: half the width of cracks in the fit that cloth closes
-FEATHER = 1 / 200  # of the window's height
+FEATHER = 1 / 400  # of the window's height
+EDGES = (0.045, 1e-3)  # how far (in shoulder widths) parsed outlines follow the photograph's, and its least variance
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class Preparation:
         mask: (H, W) uint8 declared edit mask at the picture's size, feather included.
         garment: The cut-out garment, or None when none was given.
         warped: (H, W, 3) uint8 the person with the fitted garment laid on, unpainted; None without garment.
+        cover: (H, W) bool, where the fitted garment lies; None without garment.
         findings: What a shopper should know before waiting.
     """
 
@@ -75,6 +73,7 @@ class Preparation:
     mask: Mask
     garment: GarmentCut | None
     warped: Image | None
+    cover: NDArray[np.bool_] | None
     findings: tuple[Finding, ...]
 
 
@@ -114,12 +113,15 @@ class _Fitted:
     small_layout: NDArray[np.uint8]
     small_pose: Pose
     edit: NDArray[np.bool_]  # network size
+    edit_work: NDArray[np.bool_]  # working size
     protected: NDArray[np.bool_]  # network size
     cloth: NDArray[np.float32]  # network size, RGB in [0, 1]
     cloth_mask: NDArray[np.bool_]
     cloth_work: NDArray[np.float32]  # working size
     alpha_work: NDArray[np.float32]
-    arms: NDArray[np.uint8]  # network size: class 5 or 6 along the bones of the person's left and right arm
+    kept: NDArray[np.float32]  # working size: share of each pixel that stays in front
+    plan: covering.Cover | None  # working size; None without a garment
+    folds: NDArray[np.float32]  # working size, log-shading
     findings: tuple[Finding, ...]
 
 
@@ -182,7 +184,7 @@ class VitonHDPipeline:
     def prepare(
         self,
         person: Image,
-        garment: Image | None = None,
+        garment: Image | GarmentCut | None = None,
         *,
         category: str = "upper",
         mask: Mask | None = None,
@@ -194,7 +196,7 @@ class VitonHDPipeline:
 
         Args:
             person: (H, W, 3) uint8 RGB.
-            garment: (h, w, 3) uint8 RGB, or None to see the mask for any garment.
+            garment: (h, w, 3) uint8 RGB, or a garment cut out already, or None to see the mask for any garment.
             category: ``upper``.
             mask: (H, W) uint8 edit mask drawn by the user, instead of the automatic one.
             person_index: Which person, 0 is the largest.
@@ -208,21 +210,20 @@ class VitonHDPipeline:
         seen = self.person(person, person_index)
         report(on_step, 1, 3)
         frame = self._frame(seen, category)
-        cut = self.garment(garment) if garment is not None else None
+        cut = self.garment(garment) if isinstance(garment, np.ndarray) else garment
         report(on_step, 2, 3)
         fitted = self._fit(person, seen, frame, cut, category, mask, protect)
-        if cut is not None:
-            fitted = self._narrowed(fitted, mask)
         declared, _ = self._declare(fitted, frame, person.shape[:2], mask)
-        warped = None
-        if cut is not None:
-            alpha = fitted.alpha_work[..., None]
+        warped = cover = None
+        if fitted.plan is not None:
+            alpha = (_soft(fitted.plan.cloth) * (1 - fitted.kept))[..., None]
             laid = np.asarray(fitted.work * (1 - alpha) + 255 * fitted.cloth_work * alpha, np.float32)
-            warped = _pasted(person, laid, frame, 255 * np.ones(fitted.work.shape[:2], np.float32))[0]
+            warped, soft = _pasted(person, laid, frame, 255 * alpha[..., 0])
+            cover = soft > 127
         notes = [*seen.findings, *(cut.findings if cut else ()), *fitted.findings]
         findings = [*notes, *masks.lint(declared, seen.layout, category)]
         report(on_step, 3, 3)
-        return Preparation(seen, frame, declared, cut, warped, tuple(findings))
+        return Preparation(seen, frame, declared, cut, warped, cover, tuple(findings))
 
     def __call__(
         self,
@@ -261,7 +262,6 @@ class VitonHDPipeline:
         fitted = self._fit(person, seen, frame, cut, category, mask, protect)
         clock.tick("fit")
         wanted = self.arrange(fitted, seed)
-        fitted = self._narrowed(fitted, mask)
         clock.tick("arrange")
         declared, soft = self._declare(fitted, frame, person.shape[:2], mask)
         findings = [*seen.findings, *cut.findings, *fitted.findings, *masks.lint(declared, seen.layout, category)]
@@ -302,78 +302,81 @@ class VitonHDPipeline:
         pose = Pose(
             small.points(seen.pose.xy), seen.pose.score, seen.pose.names, Box(0, 0, small.size[1], small.size[0])
         )
-        edit, protected = masks.garment_mask(small_layout, pose, category)
-        protected = _protected(small_layout, pose, protected, protect)
+        work_pose = replace(pose, xy=frame.points(seen.pose.xy), box=Box(0, 0, frame.size[1], frame.size[0]))
+        room, in_front = masks.garment_mask(layout, work_pose, category)
+        in_front = covering.without_islands(_protected(layout, work_pose, in_front, protect), layout)
+        photo = work.astype(np.float32) / np.float32(255)
         cloth = np.zeros((*self.size, 3), np.float32)
-        cloth_mask = np.zeros(self.size, bool)
-        arms = np.zeros(self.size, np.uint8)
-        findings: tuple[Finding, ...] = ()
         cloth_work, alpha_work = np.zeros((*frame.size, 3), np.float32), np.zeros(frame.size, np.float32)
+        folds, findings, plan = np.zeros(frame.size, np.float32), (), None
+        edit = (frame.take(mask) > 127 if mask is not None else room) & ~in_front
         if cut is not None:
             place = fit(cut.landmarks, cut.sleeve, labels, pose)
             findings = tuple(place.findings)
-            arms = _arms(place, self.size)
+            place = _enlarged(place, np.array([frame.size[1] / self.size[1], frame.size[0] / self.size[0]]))
             flat = bleed(cut.image, cut.alpha)  # no colour of the ground at the garment's rim
-            cloth, alpha, _ = warp(
-                flat, cut.alpha, cut.landmarks, place.target, self.size, sleeves=place.sleeves, behind=place.behind
-            )
-            cloth_mask = (alpha > 0.5) & ~protected
-            factor = np.array([frame.size[1] / self.size[1], frame.size[0] / self.size[0]])
-            target = scaled(place.target, factor)
             cloth_work, alpha_work, _ = warp(
-                flat, cut.alpha, cut.landmarks, target, frame.size, sleeves=place.sleeves, behind=place.behind
+                flat, cut.alpha, cut.landmarks, place.target, frame.size, sleeves=place.sleeves, behind=place.behind
             )
-        if mask is not None:
-            edit = small.take(mask) > 127
-        else:
-            edit |= cv2.dilate(cloth_mask.astype(np.uint8), disc(1)) > 0
-        edit &= ~protected
+            reach, least = EDGES[0] * place.unit, EDGES[1]
+            worn = np.isin(layout, masks.WORN[category]) & ~in_front
+            worn = covering.guided(photo, worn.astype(np.float32), reach, least) > 0.5
+            arms = covering.beyond_cuffs(place, frame.size) > 0
+            known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
+            worn &= ~covering.skin_coloured(photo, known_skin, worn & arms)
+            plan = covering.cover(alpha_work, place, worn & ~in_front, in_front)
+            if mask is not None:
+                plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
+            elif self.gmm is None:
+                edit = plan.cloth | plan.fill
+            cloth_work = covering.extended(cloth_work, plan.trust, _widened(plan.cloth, frame.size[0] / 100))
+            folds = covering.folds(photo, worn & ~in_front, place.unit)
+        kept = covering.guided(photo, in_front.astype(np.float32), max(2, 0.012 * frame.size[0]), EDGES[1])
+        small_cloth = np.zeros(self.size, bool) if plan is None else self._small(plan.cloth)
+        if plan is not None:
+            cloth = np.asarray(cv2.resize(cloth_work, self.size[::-1], interpolation=cv2.INTER_AREA), np.float32)
         return _Fitted(
             work=work,
             layout=layout,
-            work_pose=replace(pose, xy=frame.points(seen.pose.xy)),
+            work_pose=work_pose,
             small_image=small.take(image),
             small_layout=small_layout,
             small_pose=pose,
-            edit=edit,
-            protected=protected,
+            edit=self._small(edit),
+            protected=self._small(in_front),
+            edit_work=edit,
             cloth=cloth,
-            cloth_mask=cloth_mask & edit,
+            cloth_mask=small_cloth & self._small(edit),
             cloth_work=cloth_work,
             alpha_work=alpha_work,
-            arms=arms,
+            kept=kept,
+            plan=plan,
+            folds=folds,
             findings=findings,
         )
+
+    def _small(self, plane: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A plane of the window at network size."""
+        size = self.size[::-1]
+        return cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
 
     def _declare(
         self, fitted: _Fitted, frame: Frame, shape: tuple[int, int], mask: Mask | None
     ) -> tuple[Mask, NDArray[np.float32]]:
         """The declared mask at the picture's size, and the same at working size as float32 in [0, 255]."""
         if mask is not None:
-            soft = frame.take(mask).astype(np.float32)
-        else:
-            up = cv2.resize(fitted.edit.astype(np.float32), frame.size[::-1], interpolation=cv2.INTER_CUBIC)
-            radius = max(1.0, FEATHER * frame.size[0])
-            soft = 255 * np.clip(cv2.GaussianBlur(up, (0, 0), radius), 0, 1)
-        kept = cv2.resize(fitted.protected.astype(np.float32), frame.size[::-1], interpolation=cv2.INTER_CUBIC)
-        soft = np.asarray(soft * np.clip(1 - 1.6 * cv2.GaussianBlur(kept, (0, 0), 1), 0, 1), np.float32)
+            soft = frame.take(mask).astype(np.float32) * (1 - fitted.kept)
+        elif fitted.plan is None or self.gmm is not None:
+            soft = 255 * _soft(fitted.edit_work) * (1 - fitted.kept)
+        else:  # the painting is blended already; only what it leaves alone is not declared
+            soft = 255 * np.clip(8 * np.maximum(_soft(fitted.plan.cloth), _soft(fitted.plan.fill)), 0, 1)
+            soft *= np.clip(8 * (1 - fitted.kept), 0, 1)
+        soft = np.asarray(soft, np.float32)
         soft[soft < 2] = 0
         declared = _pasted(np.zeros((*shape, 3), np.uint8), soft[..., None].repeat(3, 2), frame, soft)[1]
         if mask is not None:
             declared = np.minimum(declared, mask)
         return declared, soft
-
-    def _narrowed(self, fitted: _Fitted, mask: Mask | None) -> _Fitted:
-        """Leave alone what the new garment does not touch: bare arms stay bare, background stays background.
-
-        A mask drawn by the user is taken as it is; the published networks repaint the whole upper body anyway.
-        """
-        if mask is not None or self.gmm is not None:
-            return fitted
-        known = TO_PARSE13[fitted.small_layout]
-        worn = cv2.dilate((known == UPPER13).astype(np.uint8), disc(TRACE * self.size[0])) > 0
-        laid = cv2.dilate(fitted.cloth_mask.astype(np.uint8), disc(1)) > 0
-        return replace(fitted, edit=fitted.edit & (worn | laid))
 
     def _conditions(self, fitted: _Fitted, wanted: NDArray[np.int64] | None = None) -> Conditions:
         """Network inputs; ``wanted`` is what the first fill goes by."""
@@ -411,10 +414,10 @@ class VitonHDPipeline:
         # What was bare or background stays so unless cloth comes to lie on it; only the old garment's place is open.
         uncovered = fitted.edit & (known == UPPER13)
         wanted = np.where(uncovered, planes.argmax(0), known)
-        sleeve = uncovered & (fitted.arms > 0)  # an old sleeve that the new one does not reach hides an arm
-        wanted[sleeve] = fitted.arms[sleeve]
-        closed = cv2.morphologyEx(fitted.cloth_mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(GAP * self.size[0])) > 0
-        wanted[uncovered & closed] = UPPER13  # a crack between sleeve and body is no skin
+        if fitted.plan is not None:  # an old sleeve that the new one does not reach hides an arm
+            arms = cv2.resize(fitted.plan.skin, self.size[::-1], interpolation=cv2.INTER_NEAREST)
+            wanted[uncovered & (arms > 0)] = arms[uncovered & (arms > 0)]
+        wanted[uncovered & (wanted == UPPER13)] = known[uncovered & (wanted == UPPER13)]
         wanted[fitted.cloth_mask] = UPPER13
         return wanted
 
@@ -425,36 +428,41 @@ class VitonHDPipeline:
         target = torch.from_numpy(wanted)[None].to(self.runtime.device)
         x, labels, divided, misalign = conditioning.alias_inputs(c, target)
         out = self.alias(x, labels, divided, misalign, seeded_noise(seed))[0].float().permute(1, 2, 0).cpu().numpy()
-        near = cv2.dilate(fitted.cloth_mask.astype(np.uint8), disc(REACH * self.size[0])) > 0
-        covered = ((wanted == UPPER13) & fitted.edit & near) | fitted.cloth_mask
-        opacity = covered / (1 + np.exp(-out[..., 3] - 1))
         shading = conditioning.SHADING * np.tanh(out[..., 4])
-
         height, width = fitted.work.shape[:2]
 
         def up(plane: NDArray[Any]) -> NDArray[np.float32]:
             flat = np.ascontiguousarray(plane, np.float32)
             return np.asarray(cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
-        known = cv2.erode((fitted.alpha_work > 0.6).astype(np.uint8), disc(height / 500)) > 0
-        cloth = nearest_fill(fitted.cloth_work, known)
-        # Where the fit laid cloth its own fine outline counts; the network decides over gaps alone.
-        blur = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), 0.7)
-        gaps = np.clip(up(opacity), 0, 1) * np.clip((up(blur) - 0.25) * 2, 0, 1)
-        alpha = np.maximum(gaps, cv2.GaussianBlur(fitted.alpha_work, (0, 0), max(0.5, height / 1200)))[..., None]
-        shaded = np.clip(cloth * np.exp(up(shading))[..., None], 0, 1)
-        painted = np.clip(self._fill(fitted, wanted) + up(out[..., :3]), 0, 1)
-        return np.asarray(255 * (alpha * shaded + (1 - alpha) * painted), np.float32)
+        painted = np.clip(self._fill(fitted, wanted), 0, 1)
+        photo, free = fitted.work.astype(np.float32) / np.float32(255), 1 - fitted.kept
+        if fitted.plan is None:
+            return np.asarray(255 * painted, np.float32)
+        shaded = np.clip(fitted.cloth_work * np.exp(up(shading) + fitted.folds)[..., None], 0, 1)
+        fill, cloth = ((_soft(plane) * free)[..., None] for plane in (fitted.plan.fill, fitted.plan.cloth))
+        behind = fill * painted + (1 - fill) * photo
+        return np.asarray(255 * (cloth * shaded + (1 - cloth) * behind), np.float32)
 
     def _fill(self, fitted: _Fitted, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The first fill at working size, so that it meets the photograph without a seam."""
+        """What comes to light where the old garment goes, at working size."""
         height, width = fitted.work.shape[:2]
-        edit = cv2.resize(fitted.edit.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
-        present = np.unique(wanted)  # every class is enlarged softly by itself: nearest neighbours would leave stairs
-        soft = [cv2.GaussianBlur((wanted == k).astype(np.float32), (0, 0), 1.4) for k in present]
-        large = [cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC) for share in soft]
-        classes, work = present[np.argmax(large, axis=0)], fitted.work.astype(np.float32) / np.float32(255)
-        return first_fill(work, edit, classes, sigma=2.5 * height / self.size[0])
+        region = fitted.edit_work if fitted.plan is None else _widened(fitted.plan.fill, height / 150)
+        known = TO_PARSE13[fitted.layout]
+        worn = np.isin(fitted.layout, masks.WORN["upper"])
+        sources, shares = {}, {}
+        for kind in conditioning.FILLS:
+            share = cv2.GaussianBlur(np.isin(wanted, kind).astype(np.float32), (0, 0), 1.0)
+            shares[kind] = np.clip(cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+            sources[kind] = np.isin(known, kind) & ~region & ~worn
+        if fitted.plan is not None:  # arms are known more finely than the network's parse
+            arm = cv2.GaussianBlur((fitted.plan.skin > 0).astype(np.float32), (0, 0), max(1.0, height / 300))
+            for kind in conditioning.FILLS:
+                shares[kind] = arm if kind == conditioning.SKIN else shares[kind] * (1 - arm)
+        picture = covering.filled(
+            fitted.work.astype(np.float32) / np.float32(255), region, sources, shares, 2.0 * height / self.size[0]
+        )
+        return picture if fitted.plan is None else picture * fitted.plan.roundness[..., None]
 
     @torch.inference_mode()
     def published(self, fitted: _Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:
@@ -497,17 +505,20 @@ def _on_canvas(cut: GarmentCut, size: tuple[int, int]) -> tuple[Image, NDArray[n
     return np.round(rgb * share + 255 * (1 - share)).astype(np.uint8), (alpha > 127).astype(np.uint8)
 
 
-def _arms(place: Fit, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Classes 5 (left arm) and 6 (right arm) drawn along the checked joints, (h, w) uint8."""
-    canvas = np.zeros(size, np.uint8)
-    for side, arm in ((0, 6), (1, 5)):  # the arm on the left of the picture is the person's right one
-        shoulder, elbow = place.shoulders[side], place.elbows[side]
-        # Where a set-in sleeve begins there is garment or neckline, not arm.
-        joints = [shoulder + 0.35 * (elbow - shoulder), elbow, place.wrists[side]]
-        for (a, b), width in zip(itertools.pairwise(joints), (ARM[0], ARM[1]), strict=True):
-            ends = [(round(float(x) * 8), round(float(y) * 8)) for x, y in (a, b)]
-            cv2.line(canvas, ends[0], ends[1], arm, max(1, round(width * place.unit)), cv2.LINE_8, 3)
-    return canvas
+def _enlarged(place: Fit, factor: NDArray[np.float64]) -> Fit:
+    """A fit in pixels of a window ``factor`` times as wide and as high."""
+    points = {name: scaled(getattr(place, name), factor) for name in ("target", "shoulders", "elbows", "wrists")}
+    return replace(place, **points, unit=place.unit * float(factor.mean()))
+
+
+def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A mask with a soft outline, (h, w) float32 in [0, 1]."""
+    radius = max(0.8, FEATHER * mask.shape[0])
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius), np.float32)
+
+
+def _widened(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    return cv2.dilate(mask.astype(np.uint8), disc(radius)) > 0
 
 
 class _Clock:
