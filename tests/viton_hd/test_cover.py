@@ -1,0 +1,174 @@
+"""Where cloth lies, what comes to light beside it, and how both are coloured."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.person import layout as layouts
+from pipelines.person.garment.fit import Fit
+from pipelines.person.garment.landmarks import CI, CO, COUNT, EI, EO, HEM, NECK, RIGHT, A, H, N, S, W
+from pipelines.viton_hd import cover as covering
+from pipelines.viton_hd.conditioning import FILLS, SKIN
+
+SHAPE = (400, 300)
+UNIT = 100.0
+NOTHING = np.zeros(SHAPE, bool)
+
+
+def short_sleeved() -> Fit:
+    """A T-shirt on somebody whose shoulders lie at (100, 100) and (200, 100), arms hanging."""
+    half = {
+        N: (125, 95),
+        S: (95, 100),
+        A: (105, 140),
+        EO: (82, 125),
+        EI: (102, 142),
+        CO: (75, 150),
+        CI: (98, 155),
+        W: (108, 190),
+        H: (106, 250),
+    }
+    target = np.zeros((COUNT, 2), np.float32)
+    for index, (x, y) in half.items():
+        target[index], target[RIGHT + index] = (x, y), (300 - x, y)
+    target[NECK], target[HEM] = (150, 112), (150, 252)
+    joints = [np.array([[x, y], [300 - x, y]], np.float32) for x, y in ((100, 105), (85, 180), (80, 250))]
+    return Fit(target, True, (False, False), "long", *joints, UNIT, [])
+
+
+def body(place: Fit, *, wide: float = 0, hem: int = 250) -> np.ndarray:
+    """(h, w) bool: a long-sleeved top."""
+    canvas = np.zeros(SHAPE, np.uint8)
+    cv2.fillPoly(
+        canvas, [np.array([[95 - wide, 100], [205 + wide, 100], [205 + wide, hem], [95 - wide, hem]], np.int32)], 1
+    )
+    for side in (0, 1):
+        line = [place.shoulders[side], place.elbows[side], place.wrists[side]]
+        cv2.polylines(canvas, [np.round(line).astype(np.int32)], False, 1, 26)
+    return canvas > 0
+
+
+def shirt(place: Fit) -> np.ndarray:
+    """(h, w) float32: the T-shirt, a little narrower than the body."""
+    canvas = np.zeros(SHAPE, np.float32)
+    t = place.target
+    for part in (
+        [t[S], t[RIGHT + S], t[RIGHT + H], t[H]],
+        *([t[f + S], t[f + CO], t[f + CI], t[f + A]] for f in (0, RIGHT)),
+    ):
+        cv2.fillPoly(canvas, [np.round(part).astype(np.int32)], 1)
+    return canvas
+
+
+def test_cloth_reaches_the_old_outline_but_not_beyond_the_cuffs_and_not_into_the_neck():
+    place = short_sleeved()
+    old = body(place, wide=6)
+    plan = covering.cover(shirt(place), place, old, NOTHING)
+    middle = slice(165, 230)
+    torso = old & (np.abs(np.arange(300) - 150) < 52)[None]
+    assert (plan.cloth & torso)[middle].sum() > 0.98 * torso[middle].sum()
+    assert not plan.cloth[200:245, :88].any(), "the bare forearm got a sleeve"
+    assert not plan.cloth[60:100, 135:165].any(), "cloth in the neck opening"
+
+
+def test_a_long_old_sleeve_becomes_an_arm_on_each_side():
+    place = short_sleeved()
+    plan = covering.cover(shirt(place), place, body(place), NOTHING)
+    assert plan.skin[200, 83] == 6 and plan.skin[200, 217] == 5
+    assert not (plan.skin > 0)[plan.cloth].any() and plan.fill[plan.skin > 0].all()
+    assert plan.roundness[200, 70:97].min() < plan.roundness[200, 83] <= 1
+
+
+def test_what_stays_in_front_is_neither_covered_nor_filled():
+    place, front = short_sleeved(), NOTHING.copy()
+    front[150:200, 70:160] = True
+    plan = covering.cover(shirt(place), place, body(place), front)
+    assert not (plan.cloth | plan.fill | (plan.skin > 0))[front].any()
+
+
+def test_below_the_hem_the_old_garment_stays():
+    place = short_sleeved()
+    plan = covering.cover(shirt(place), place, body(place, hem=390), NOTHING)
+    assert not (plan.fill | plan.cloth)[300:380, 120:180].any()
+
+
+def test_a_scrap_of_the_cut_out_far_from_the_garment_is_no_cloth():
+    place = short_sleeved()
+    alpha = shirt(place)
+    alpha[330:340, 250:262] = 1
+    assert not covering.cover(alpha, place, body(place), NOTHING).cloth[320:350].any()
+
+
+def test_stripes_go_on_beyond_the_rim_instead_of_being_drawn_out():
+    stripes = np.repeat((np.arange(60) // 5 % 2).astype(np.float32)[None], 40, 0)
+    cloth = np.repeat(stripes[..., None], 3, 2)
+    trust = np.zeros((40, 60), bool)
+    trust[:, :40] = True
+    cloth[:, 40:] = 0.5
+    out = covering.extended(cloth, trust, np.ones((40, 60), bool))
+    assert (out[:, :40] == cloth[:, :40]).all()
+    assert set(np.unique(out[:, 40:55])) == {0.0, 1.0}
+    edges = np.flatnonzero(np.diff(out[20, 40:55, 0]))
+    assert len(edges) >= 2, "one colour was drawn out over the whole extension"
+
+
+def test_fill_takes_each_kind_from_where_it_is_seen_and_leaves_the_rest_alone():
+    picture = np.zeros((60, 80, 3), np.float32)
+    picture[:, :40], picture[:, 40:] = (0.1, 0.6, 0.1), (0.9, 0.7, 0.6)
+    region = np.zeros((60, 80), bool)
+    region[20:40, 20:60] = True
+    left = np.arange(80)[None] < 40
+    sources = {kind: np.zeros((60, 80), bool) for kind in FILLS}
+    sources[(0,)], sources[SKIN] = left & ~region, ~left & ~region
+    shares = {kind: np.zeros((60, 80), np.float32) for kind in FILLS}
+    shares[SKIN][:, 20:60] = 1
+    out = covering.filled(picture, region, sources, shares, 1.0)
+    assert (out[~region] == picture[~region]).all()
+    assert np.abs(out[30, 25] - picture[0, 70]).max() < 0.05
+
+
+def test_a_soft_mask_follows_the_edge_of_the_picture():
+    picture = np.full((100, 100, 3), 0.2, np.float32)
+    picture[:, 50:] = 0.8
+    rough = np.zeros((100, 100), np.float32)
+    rough[:, 46:] = 1  # four pixels beside the edge
+    out = covering.guided(picture, rough, 10, 1e-4)
+    assert out[50, 47] < 0.5 < out[50, 52]
+
+
+@pytest.mark.parametrize("patterned", [False, True])
+def test_folds_are_taken_from_plain_cloth_only(patterned):
+    worn = np.zeros((200, 200), bool)
+    worn[20:180, 20:180] = True
+    y, x = np.mgrid[:200, :200]
+    picture = np.repeat((0.5 + 0.08 * np.sin(x / 6)).astype(np.float32)[..., None], 3, 2)
+    if patterned:
+        picture[(x // 9 + y // 9) % 2 == 0] = (0.9, 0.1, 0.2)
+    folds = covering.folds(picture, worn, 120)
+    assert (folds[~cv2.dilate(worn.astype(np.uint8), np.ones((31, 31))).astype(bool)] == 0).all()
+    strength = np.abs(folds[60:140, 60:140]).max()
+    assert strength == 0 if patterned else 0.02 < strength < 0.3
+
+
+def test_bare_arms_taken_for_sleeves_are_known_by_their_colour():
+    picture = np.full((80, 80, 3), (0.1, 0.2, 0.7), np.float32)
+    picture[:, :20] = (0.85, 0.65, 0.55)
+    face = np.zeros((80, 80), bool)
+    face[:20, :20] = True
+    where = np.zeros((80, 80), bool)
+    where[40:, :40] = True
+    alike = covering.skin_coloured(picture, face, where)
+    assert alike[60, 10] and not alike[60, 30] and not alike[:40].any()
+
+
+def test_scraps_of_hair_and_bag_on_a_garment_do_not_stay_in_front():
+    layout = np.full((200, 200), layouts.UPPER, np.uint8)
+    layout[:40, 60:140] = layouts.HAIR
+    layout[100:108, 100:108] = layouts.HAIR
+    layout[150:156, 60:66] = layouts.BAG
+    layout[120:200, 150:200] = layouts.BAG
+    out = covering.without_islands(np.isin(layout, (layouts.HAIR, layouts.BAG)), layout)
+    assert out[20, 100] and out[180, 180]
+    assert not out[100:108, 100:108].any() and not out[150:156, 60:66].any()
