@@ -34,6 +34,8 @@ FRINGE = 0.02  # how far cloth reaches over the old outline
 SLIVER = 0.02  # half the width of what is not worth filling
 RIM = 0.03  # how far the old garment's parse may be off
 SLACK = 0.06  # below the hem the old garment stays from here on
+BONE = (0.19, 0.16)  # from the bone to the skin of upper arm and forearm, with some doubt about the joints
+NECK_HALF = 0.2  # half the width of a neck
 INSET = 0.16  # how much narrower than its old sleeve an arm may be, on each side
 ROOM = 0.30  # how far from the bones an old sleeve reaches
 BESIDE = 0.07  # how far from the garment's side an arm begins
@@ -52,7 +54,8 @@ class Cover:
     Attributes:
         cloth: (h, w) bool, where the new garment lies.
         fill: (h, w) bool, where the old garment goes and no cloth comes.
-        skin: (h, w) uint8, 5 and 6 where within ``fill`` the person's left and right arm comes to light, else 0.
+        skin: (h, w) uint8, within ``fill`` 5 and 6 where the person's left and right arm comes to light, 2 for the
+            neck, else 0.
         roundness: (h, w) float32 in [0, 1], how bright those arms are across: 1 in the middle, less at the sides.
         trust: (h, w) bool, where the warped cut-out's own colours are believed.
     """
@@ -92,8 +95,13 @@ def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, protected: Plane) 
     left &= ~(below & within & ~beyond)
     left = cv2.morphologyEx(left.astype(np.uint8), cv2.MORPH_OPEN, _disc(SLIVER * unit)) > 0
     fill = (_distance(left) < RIM * unit) & ~protected & ~cloth
-    skin, roundness = bare_arms(np.where(left | fill, arms, 0).astype(np.uint8), unit)
+    sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
+    for side, name in ((0, 6), (1, 5)):
+        sleeves[(sleeves == name) & ~_along_bones(place, side, sleeves == name)] = 0
+    skin, roundness = bare_arms(sleeves, unit)
     skin[~fill | ~_reaching(skin > 0, [place.target[[i + CO, i + CI]].mean(0) for i in (0, RIGHT)], 0.45 * unit)] = 0
+    neck = np.abs(x - place.target[[N, RIGHT + N], 0].mean()) < NECK_HALF * unit
+    skin[fill & above & neck] = 2
     trust = cv2.erode(core.astype(np.uint8), _disc(RAGGED * unit)) > 0
     return Cover(cloth, fill, skin, roundness, trust if trust.any() else core)
 
@@ -351,6 +359,22 @@ def folds(picture: NDArray[np.float32], worn: Plane, unit: float) -> NDArray[np.
     plain = np.clip(1.4 - (hue + 35 * grain) / 14, 0, 1) * np.clip(1.8 - uneven / 0.16, 0, 1)
     soft = cv2.GaussianBlur(weight, (0, 0), FOLDS[0] * unit)
     return (np.clip(fine - coarse, -0.30, 0.22) * FOLD_STRENGTH * plain * soft).astype(np.float32)
+
+
+def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:
+    """(h, w) bool, an arm's room around its joints; everything if the joints disagree with the old sleeve."""
+    x, y = _grid(sleeve.shape)
+    chain = (place.shoulders[side], place.elbows[side], place.wrists[side])
+    steps = np.concatenate([np.linspace(a, b, 12) for a, b in itertools.pairwise(chain)])
+    cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
+    after = int(np.linalg.norm(steps - cuff, axis=1).argmin())
+    spots = np.round(steps[after:]).astype(int)
+    inside = ((spots >= 0) & (spots < np.array(sleeve.shape[::-1]))).all(1)
+    spots = spots[inside]
+    if len(spots) < 3 or sleeve[spots[:, 1], spots[:, 0]].mean() < 0.75:
+        return np.ones(sleeve.shape, bool)
+    near = [_to_segment(x, y, a, b) for a, b in itertools.pairwise(chain)]
+    return (near[0] < BONE[0] * place.unit) | (near[1] < BONE[1] * place.unit)
 
 
 def _reaching(mask: Plane, points: list[NDArray[np.float32]], distance: float) -> Plane:
