@@ -158,20 +158,27 @@ def _by_palettes(lab: Float, drawn: NDArray[np.uint8] | None) -> tuple[NDArray[n
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
     few = np.asarray(cv2.resize(lab, size, interpolation=cv2.INTER_AREA), np.float32)
     coded = encode(few, texture_of(np.ascontiguousarray(lab[..., 0]), size))
-    best, rating, start = None, 0.0, None
+    best, rating, start, holes = None, 0.0, None, None
     if drawn is not None:
-        start = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
-        rating = max(TELLING, PREFERENCE * _rating(coded, few, start))
-    for mask, found in candidates(coded, start):
+        pierced = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
+        start = whole(pierced)
+        holes = start & ~pierced
+        rating = PREFERENCE * _rating(coded, few, start)
+        if symmetric(start) > 0.6:
+            rating = max(rating, TELLING)
+    for mask in candidates(coded, start):
         if LEAST < mask.mean() < MOST and (own := _rating(coded, few, mask)) > rating:
-            best, rating = (mask, found), own
+            best, rating = mask, own
         if rating > CERTAIN:
             break
-    if best is not None:
-        return whole(refine(lab, coded, opened(coded, *best)), close=False), score(coded, few, best[0])[0]
-    if start is not None and score(coded, few, start)[0] > 0.6:
-        return whole(refine(lab, coded, start), close=False), 1.0
-    return drawn, 1.0  # cloth like the ground: palettes say nothing, edges did
+    if best is None and start is not None:
+        best = start
+    if best is None:
+        return None, 0.0
+    apart = score(coded, few, best)[0]
+    if best is start and apart < 0.6:
+        return drawn, 1.0  # cloth like the ground: palettes say nothing, edges did
+    return whole(refine(lab, coded, opened(coded, best, holes)), close=False), apart
 
 
 def _rating(coded: Coded, lab: Float, mask: NDArray[np.uint8]) -> float:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.person.garment.regions import disc, signed_depth, whole
+from pipelines.person.garment.regions import disc, overlap, signed_depth, whole
 
 Float = NDArray[np.float32]
 Bits = NDArray[np.uint8]
@@ -23,6 +23,7 @@ PALETTE = 40  # clusters of colour and texture
 CELL = 4  # pixels per cell of the local palettes
 GUESSES = ((0.78, 0.82), (0.94, 0.94), (0.62, 0.66))  # width and height of the first guesses, shares of the picture
 ROUNDS = 4
+MOST_GAPS = 4  # more fields like the ground than this are the cloth's own pattern
 REACH = 3.0  # pixels by which the outline may move on the larger picture
 CONVICTION = 4.0  # largest log-odds that colours alone may give
 
@@ -35,12 +36,14 @@ class Coded:
         code: (h, w) intp, the palette entry of each pixel.
         alike: (K, K) float32, rows sum to 1: how much an entry stands for the others.
         cells: (h / CELL, w / CELL, K) float32, how often each entry occurs in a cell.
+        texture: (h, w) float32, the roughness on the scale of colour distances.
         edges: (h, w, 2) uint8, what the outline's cost is measured on.
     """
 
     code: NDArray[np.intp]
     alike: Float
     cells: Float
+    texture: Float
     edges: NDArray[np.uint8]
 
 
@@ -64,6 +67,7 @@ def encode(lab: Float, texture: Float) -> Coded:
         code,
         alike.astype(np.float32),
         cells.reshape(rows, columns, -1).astype(np.float32),
+        texture,
         edges_of(smooth),
     )
 
@@ -85,12 +89,13 @@ def texture_of(lightness: Float, size: tuple[int, int]) -> Float:
     fine = lightness - cv2.GaussianBlur(lightness, (0, 0), 2.0)
     deviation = np.sqrt(cv2.blur(fine * fine, (7, 7)))
     surface = cv2.erode(deviation, np.ones((9, 9), np.uint8))  # an outline is a thin line of high deviation
+    surface = cv2.morphologyEx(surface, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))  # plain fields of a check
     surface = cv2.GaussianBlur(surface, (0, 0), 2.0)
-    return np.asarray(cv2.resize(8 * np.log2(1 + surface / 1.5), size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(7 * np.log2(1 + surface / 0.8), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def candidates(coded: Coded, drawn: Bits | None = None) -> Iterator[tuple[Bits, Bits]]:
-    """The outcome for each first guess: the garment as (h, w) of 0 and 1, first with its holes closed, then as cut.
+def candidates(coded: Coded, drawn: Bits | None = None) -> Iterator[Bits]:
+    """The outcome for each first guess: the garment as (h, w) of 0 and 1, its holes closed.
 
     Args:
         coded: The picture.
@@ -99,51 +104,59 @@ def candidates(coded: Coded, drawn: Bits | None = None) -> Iterator[tuple[Bits, 
     height, width = coded.code.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     rim = (np.maximum(abs(x), abs(y)) > 0.96).astype(np.float32)
-    if drawn is not None:
-        yield _settled(coded, drawn, np.clip(0.2 * signed_depth(drawn), -1.5, 1.5), 2)
+    for guess in (drawn, _rough_on_smooth(coded.texture, rim > 0)):
+        if guess is not None:
+            yield _settled(coded, guess, np.clip(0.2 * signed_depth(guess), -1.5, 1.5), 2)
     for wide, tall in GUESSES:
         away = ((x / wide) ** 4 + (y / tall) ** 4) ** 0.25  # 1 on a rounded box
         prior = np.clip(4 * (1 - away), -1.5, 1.0) - 2 * rim
         yield _settled(coded, (away < 1).astype(np.uint8), prior, ROUNDS)
 
 
-def _settled(coded: Coded, mask: Bits, prior: Float, rounds: int) -> tuple[Bits, Bits]:
+def _rough_on_smooth(texture: Float, rim: NDArray[np.bool_]) -> Bits | None:
+    """What is rougher than a smooth rim: cloth before a wall of its own colour."""
+    rough = whole((texture > max(2.0, 1.6 * float(np.percentile(texture[rim], 80)))).astype(np.uint8))
+    return rough if 0.08 < rough.mean() < 0.8 and rough[rim].mean() < 0.15 else None
+
+
+def _settled(coded: Coded, mask: Bits, prior: Float, rounds: int) -> Bits:
     """Estimate the palettes and cut, in turns, until the outline stays."""
-    found = mask
     for turn in range(rounds):
-        odds = log_odds(coded, mask) + (prior if turn < 2 else prior / 2)
-        found = cut(odds.astype(np.float32), coded.edges)
-        closed = whole(found)
-        same = (closed == mask).mean() > 0.997
-        mask = closed
+        odds = log_odds(coded, mask) + prior / max(1, turn)  # the longer, the more the picture itself decides
+        found = whole(cut(odds.astype(np.float32), coded.edges))
+        same = overlap(found, mask) > 0.996
+        mask = found
         if same or not mask.any():
             break
-    return mask, found
+    return mask
 
 
-def opened(coded: Coded, mask: Bits, found: Bits) -> Bits:
+def opened(coded: Coded, mask: Bits, holes: Bits | None = None) -> Bits:
     """Open the gaps between sleeve and body, or hanger and collar, again; a pale print on the chest stays.
 
     Args:
         coded: The picture.
-        mask: The garment with all its holes closed.
-        found: The garment as it was cut.
+        mask: (h, w) of 0 and 1, the garment with all its holes closed.
+        holes: (h, w) of 0 and 1, gaps that were found in another way, if any.
     """
     x, top, w, h = cv2.boundingRect(mask)
-    gaps = cv2.morphologyEx(mask & ~found, cv2.MORPH_OPEN, disc(1))
+    doubtful = (log_odds(coded, mask, local=0.0) < -0.5).astype(np.uint8)
+    if holes is not None:
+        doubtful |= holes
+    # Only palettes without the doubtful parts show what is ground in the shade of a sleeve.
+    odds = log_odds(coded, mask & ~doubtful, mask & doubtful)
+    gaps = np.asarray(cv2.morphologyEx(mask & (odds < -1).astype(np.uint8), cv2.MORPH_OPEN, disc(1)), np.uint8)
     count, parts, stats, centres = cv2.connectedComponentsWithStats(gaps)
-    if count < 2:
-        return mask
-    odds = log_odds(coded, mask & ~gaps, gaps)
-    out = mask.copy()
+    chosen = []
     for part in range(1, count):
-        here = parts == part
         aside = abs(centres[part][0] - (x + w / 2)) > 0.2 * w and stats[part, 3] > 0.45 * stats[part, 2]
         above = centres[part][1] < top + 0.12 * h
-        least = 0.0005 if above else 0.002
-        if stats[part, 4] > least * mask.sum() and (aside or above) and odds[here].mean() < -1.5:
-            out[here] = 0
-    return out
+        least = 0.0005 if above else 0.003
+        if stats[part, 4] > least * mask.sum() and (aside or above) and odds[parts == part].mean() < -1.5:
+            chosen.append(part)
+    if len(chosen) > MOST_GAPS:
+        return mask  # a pattern of the cloth
+    return mask & ~np.isin(parts, chosen).astype(np.uint8)
 
 
 def score(coded: Coded, lab: Float, mask: Bits) -> tuple[float, float, float]:
@@ -164,13 +177,14 @@ def score(coded: Coded, lab: Float, mask: Bits) -> tuple[float, float, float]:
     return apart, float((step > 7).mean()), float(np.minimum(step, 25).mean() / 25)
 
 
-def log_odds(coded: Coded, mask: Bits, unknown: Bits | None = None) -> Float:
+def log_odds(coded: Coded, mask: Bits, unknown: Bits | None = None, local: float = 0.8) -> Float:
     """Log-odds of garment against ground, from the palettes of both over all and nearby.
 
     Args:
         coded: The picture.
         mask: (h, w) of 0 and 1, the garment as far as it is known.
         unknown: (h, w) of 0 and 1, what is to be taken for neither.
+        local: Weight of the palettes nearby.
     """
     height, width = coded.code.shape
     rows, columns, count = coded.cells.shape
@@ -181,7 +195,7 @@ def log_odds(coded: Coded, mask: Bits, unknown: Bits | None = None) -> Float:
     reach = max(3, round(0.16 * max(rows, columns))) | 1
     near = [cv2.blur(cv2.blur(part, (reach, reach)), (reach, reach)) @ coded.alike for part in (own, other)]
     floor = 0.24 * CELL * CELL / count
-    odds = 0.8 * over_all + 0.8 * np.log((near[0] + floor) / (near[1] + floor))
+    odds = 0.8 * over_all + local * np.log((near[0] + floor) / (near[1] + floor))
     y, x = np.mgrid[:height, :width] // CELL
     return np.clip(odds[y, x, coded.code], -CONVICTION, CONVICTION).astype(np.float32)
 
