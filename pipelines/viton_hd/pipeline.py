@@ -50,7 +50,7 @@ PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
 LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
 LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
-FEATHER = 1 / 400  # of the window's height
+FEATHER = 1 / 1100  # of the window's height; a photograph's own edges are about as soft
 EDGES = (0.045, 1e-3)  # how far (in shoulder widths) parsed outlines follow the photograph's, and its least variance
 
 
@@ -513,7 +513,7 @@ def _enlarged(place: Fit, factor: NDArray[np.float64]) -> Fit:
 
 def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A mask with a soft outline, (h, w) float32 in [0, 1]."""
-    radius = max(0.8, FEATHER * mask.shape[0])
+    radius = max(0.7, FEATHER * mask.shape[0])
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius), np.float32)
 
 
