@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.types import Labels, Pose
+from pipelines.person.garment.arms import figure, find_arm
 from pipelines.person.garment.warp import smooth_line
 from pipelines.person.parsing.network import BAG, DRESS, HAIR, HEADWEAR, LOWER, SKIN, UPPER
 
@@ -21,7 +22,6 @@ WORKING = 180  # the worn garment's longer side on the working crop, in pixels
 TORSO_LENGTH = 1.8  # shoulder line to hip joints, in shoulder widths
 NOSE_RISE = 0.5  # shoulder line to nose
 SHOULDER_INSET = 0.14  # a shoulder joint lies this share of the silhouette's width inside it
-FOREARM, UPPER_ARM = 0.85, 1.0
 Vector = NDArray[np.float64]
 
 
@@ -61,7 +61,6 @@ class Body:
         shoulders, elbows, wrists, hips: (2, 2) float64.
         unit: Distance between the shoulder joints.
         guessed: Names of joints that a rule replaced.
-        hand_seen: Whether skin was found where the wrist is said to be.
     """
 
     shoulders: Vector
@@ -70,7 +69,6 @@ class Body:
     hips: Vector
     unit: float
     guessed: list[str] = field(default_factory=list)
-    hand_seen: list[bool] = field(default_factory=lambda: [False, False])
 
 
 def worn_garment(labels: Labels) -> Worn | None:
@@ -213,95 +211,15 @@ def _check_hips(worn: Worn, shoulders: Vector, hips: Vector, score: Vector, unit
 
 
 def _check_arms(worn: Worn, body: Body, scores: Vector) -> None:
-    """Elbows and wrists that could belong to this body; wrists drawn to hands where the pose has none."""
-    unit, height, width = body.unit, *worn.body.shape
-    kernel = np.ones((max(1, int(0.1 * unit)) | 1,) * 2, np.uint8)
-    deep = cv2.erode((worn.body & ~worn.head).astype(np.uint8), kernel) > 0
-    ys, xs = np.nonzero(deep)
-
-    def into(point: Vector) -> Vector:
-        """The nearest point well inside the body, if it is near."""
-        if not len(xs):
-            return point
-        k = int(np.argmin((xs - point[0]) ** 2 + (ys - point[1]) ** 2))
-        found = np.array([xs[k], ys[k]], np.float64)
-        return found if np.linalg.norm(found - point) < 0.5 * unit else point
-
-    bare = (worn.labels == SKIN) & ~worn.head
-    count, parts, stats, centres = cv2.connectedComponentsWithStats(bare.astype(np.uint8))
-    for side, (name, out) in enumerate((("left", -1), ("right", 1))):
-        shoulder, elbow, wrist = body.shoulders[side], body.elbows[side], body.wrists[side]
-        reach = np.linalg.norm(elbow - shoulder) / unit
-        plausible = (
-            0.45 < reach < 1.45
-            and elbow[1] > shoulder[1] - 0.15 * unit
-            and (elbow[0] - shoulder[0]) * out > -0.35 * unit
-            and worn.inside(worn.body, into(elbow))
-            and scores[side, 1] > 0.05
-        )
-        if not plausible:
-            y = int(np.clip(shoulder[1] + UPPER_ARM * unit, 0, height - 1))
-            row = np.flatnonzero(worn.body[y] & (np.abs(np.arange(width) - shoulder[0]) < 0.9 * unit))
-            edge = (
-                float(row[0] if out < 0 else row[-1]) - out * 0.12 * unit
-                if len(row)
-                else shoulder[0] + out * 0.15 * unit
-            )
-            elbow = np.array(
-                [np.clip(edge, shoulder[0] - 0.45 * unit, shoulder[0] + 0.45 * unit), shoulder[1] + UPPER_ARM * unit]
-            )
-            body.guessed.append(f"{name} elbow")
-        elbow = _bare_arm(worn, into(elbow), out, unit)
-        reach = np.linalg.norm(wrist - elbow) / unit
-        plausible = 0.3 < reach < 1.35 and worn.inside(worn.body, into(wrist)) and scores[side, 2] > 0.08
-        plausible = plausible and not worn.inside(worn.head, wrist)
-        best, best_distance = None, 1.3 * unit
-        for part in range(1, count):
-            distance = float(np.linalg.norm(centres[part] - elbow))
-            small = 0.008 * unit**2 < stats[part, cv2.CC_STAT_AREA] < 0.9 * unit**2
-            beside = (centres[part][0] - shoulder[0]) * out > -0.8 * unit and centres[part][1] > shoulder[
-                1
-            ] + 0.35 * unit
-            if small and beside and 0.25 * unit < distance < best_distance:
-                best, best_distance = part, distance
-        if best is not None and not plausible:
-            skin = np.argwhere(parts == best)[:, ::-1].astype(np.float64)
-            order = np.argsort(np.linalg.norm(skin - elbow, axis=1))
-            # A hand below a long sleeve starts at the wrist; a bare forearm ends there.
-            area = stats[best, cv2.CC_STAT_AREA] / unit**2
-            wrist = (
-                skin[order[: max(3, len(order) // 6)]].mean(0)
-                if area < 0.14
-                else skin[order[-max(3, len(order) // 5) :]].mean(0)
-            )
-            if np.linalg.norm(wrist - elbow) < 0.3 * unit:
-                wrist = centres[best]
-            body.guessed.append(f"{name} wrist")
-        elif not plausible:
-            wrist = into(elbow + (elbow - shoulder) * (FOREARM / UPPER_ARM) * 0.95 - [out * 0.05 * unit, 0])
-            body.guessed.append(f"{name} wrist")
-        else:
-            wrist = _bare_arm(worn, into(wrist), out, unit)
-        body.elbows[side], body.wrists[side] = elbow, wrist
-        window = cv2.circle(
-            np.zeros(bare.shape, np.uint8), (int(wrist[0]), int(wrist[1])), max(2, int(0.22 * unit)), 1, -1
-        )
-        body.hand_seen[side] = bool((bare & (window > 0)).sum() > 0.01 * unit**2)
-
-
-def _bare_arm(worn: Worn, point: Vector, out: int, unit: float) -> Vector:
-    """Move a joint that fell on the torso onto the bare arm that is visible just outside of it."""
-    y = min(max(round(float(point[1])), 0), worn.labels.shape[0] - 1)
-    x = min(max(round(float(point[0])), 0), worn.labels.shape[1] - 1)
-    if worn.labels[y, x] == SKIN:
-        return point
-    row = (worn.labels[y] == SKIN) & ~worn.head[y]
-    edges = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
-    runs = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if 0.1 * unit < b - a < 0.5 * unit]
-    outside = [(a + b - 1) / 2 for a, b in runs if 0 < ((a + b - 1) / 2 - point[0]) * out < 0.5 * unit]
-    if not outside:
-        return point
-    return np.array([min(outside, key=lambda at: abs(at - point[0])), point[1]])
+    """Elbows and wrists that agree with the picture; the pose's own where they do."""
+    seen = figure(worn.body & ~worn.head, (worn.labels == SKIN) & ~worn.head, body.shoulders, body.hips)
+    for side, name in enumerate(("left", "right")):
+        said = np.stack([body.elbows[side], body.wrists[side]])
+        found = find_arm(seen, side, body.shoulders[side], said, scores[side, 1:3])
+        for joint, there, was in zip(("elbow", "wrist"), found, said, strict=True):
+            if np.linalg.norm(there - was) > 0.35 * body.unit:
+                body.guessed.append(f"{name} {joint}")
+        body.elbows[side], body.wrists[side] = found
 
 
 def arm_line(body: Body, side: int, start: Vector, count: int = 40) -> tuple[Vector, Vector]:
@@ -325,19 +243,18 @@ def sleeve_of(worn: Worn, body: Body) -> str:
     radius = max(1, int(0.07 * body.unit))
     for side in range(2):
         line, reached = arm_line(body, side, body.shoulders[side])
-        cloth, bare = [], []
-        for point, length in zip(line[2:], reached[2:] / reached[-1], strict=True):
+        shares, signs = reached[2:] / reached[-1], []
+        for point in line[2:]:
             x, y = int(point[0]), int(point[1])
             patch = worn.labels[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
-            cloth.append((length, float(np.isin(patch, (UPPER, DRESS)).mean()) if patch.size else 0.0))
-            bare.append((length, float((patch == SKIN).mean()) if patch.size else 0.0))
-        shown = [length for (length, c), (_, b) in zip(cloth, bare, strict=True) if b > max(0.3, c) and length > 0.05]
-        covered = [length for (length, c), (_, b) in zip(cloth, bare, strict=True) if c > max(0.4, b)]
-        if shown and len(shown) >= 4:
-            first_bare = float(np.percentile(shown, 10))
-            reaches.append(first_bare)
-        elif covered:
-            reaches.append(max(covered))
+            cloth = float(np.isin(patch, (UPPER, DRESS)).mean()) if patch.size else 0.0
+            bare = float((patch == SKIN).mean()) if patch.size else 0.0
+            signs.append(float(cloth > max(0.4, bare)) - float(bare > max(0.3, cloth)))
+        if np.count_nonzero(signs) < 4:
+            continue
+        # The cuff is where most cloth lies before and most skin behind: one stray patch does not move it.
+        before = np.r_[0, np.cumsum(signs)]
+        reaches.append(float(np.r_[shares[0], shares][before == before.max()].mean()))
     if not reaches:
         return "long"
     reach = float(np.mean(reaches))

@@ -1,8 +1,8 @@
 """Where a garment's landmarks lie on a body: the target of the part-mesh warp.
 
 The new garment keeps its own sleeve length, neckline and proportions; the silhouette of what is worn now says how wide
-the body is and how far down a hem may come, because the new garment has to cover the same body. A hem is stretched to
-the old one, but to no more than 1.35 times the garment's natural length; below that the old garment stays.
+the body is and how far down a hem may come, because the new garment has to cover the same body. It is stretched to
+a worn hem at or above mid-thigh, or within 1.35 times its natural length; below that the old garment stays.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pipelines.core.errors import InputError
 from pipelines.core.types import Finding, Labels, Pose
 from pipelines.person.garment.body import Body, Vector, Worn, arm_line, read_body, sleeve_of, worn_garment
 from pipelines.person.garment.landmarks import CI, CO, EI, EO, HEM, NECK, RIGHT, A, H, N, Points, S, W, similarity_frame
-from pipelines.person.garment.warp import folded_share, torso_grid
-from pipelines.person.parsing.network import DRESS, LOWER, SKIN, UPPER
+from pipelines.person.garment.warp import folded_share, sleeve_grid, torso_grid
+from pipelines.person.parsing.network import BAG, DRESS, LOWER, SKIN, UPPER
 
 STRETCH = 1.35  # longest hem over the garment's natural length
 COMMON = 1.2  # a hem down to this many torso lengths is common, and reached by every garment
+THIGH = 1.4  # a worn hem down to here is met exactly, because a remaining strip of it would look worse than stretch
 NECK_RISE = 0.24  # from the shoulder joints up to where the neck begins, in shoulder widths
 SHRINK = 0.75  # shortest
 
@@ -106,9 +107,10 @@ def _targets(
     if cut_off and hem is not None and hem < 1.1 * natural:
         hem = None  # the picture ends before the garment does
     if hem is None:
-        length = float(np.clip(natural, 0.8 * torso, 1.4 * torso))
+        length = float(np.clip(natural, 1.05 * torso, THIGH * torso))
     elif limit:
-        length = float(np.clip(hem, SHRINK * natural, max(STRETCH * natural, COMMON * torso)))
+        longest = max(STRETCH * natural, COMMON * torso)
+        length = float(np.clip(hem, SHRINK * natural, max(longest, hem if hem < THIGH * torso else 0)))
     else:
         length = hem
     stretch = length / max(natural, 1e-6)
@@ -182,15 +184,20 @@ def worn_hem(worn: Worn, body: Body, centre: Vector, hip: Vector, top: Vector) -
         return None, False
     torso = float(np.linalg.norm(hip - centre))
     low, high = min(centre[0], hip[0]) - 0.22 * body.unit, max(centre[0], hip[0]) + 0.22 * body.unit
-    columns = (worn.garment & (worn.labels == UPPER))[:, max(0, int(low)) : int(high) + 1]
-    rows = columns.sum(1) > 0.25 * columns.shape[1]
+    band = slice(max(0, int(low)), int(high) + 1)
+    cloth = (worn.garment & (worn.labels == UPPER))[:, band]
+    rows = cloth.mean(1) > 0.25
     start = int(np.clip(centre[1] + 0.5 * body.unit, 0, len(rows) - 1))
     # From the chest down to the first real gap: bags and skirts further down are sometimes called upper garments too.
-    below = np.flatnonzero(rows[start:])
+    # A bag in front of the garment is no gap.
+    below = np.flatnonzero((cloth | (worn.labels[:, band] == BAG)).mean(1)[start:] > 0.25)
+    gaps = np.flatnonzero(np.diff(below, prepend=-1) > 0.12 * body.unit)
+    if len(gaps):
+        below = below[: gaps[0]]
+    below = below[rows[start:][below]]
     if not len(below):
         return None, False
-    gaps = np.flatnonzero(np.diff(below) > 0.12 * body.unit)
-    bottom = float(start + (below[gaps[0]] if len(gaps) else below[-1]))
+    bottom = float(start + below[-1])
     distance = bottom - top[1] + 1
     cut_off = bottom > worn.labels.shape[0] - 3
     return (distance if distance > 0.5 * torso else None), cut_off
@@ -250,8 +257,8 @@ def _sleeve(flat: Vector, spot: Vector, sleeve: str, k: float, width: float, wor
     full = float(reached[-1])
     if sleeve == "long":
         # Dropped shoulders take length from the sleeve, so its share of the shoulder width tells more than its length:
-        # from 0.9 on a sleeve was cut to reach the wrist.
-        length = full * float(np.clip(0.55 + (length / width - 0.5) * 1.125, 0.55, 1.0))
+        # from 0.8 on a sleeve was cut to reach the wrist.
+        length = full * float(np.clip(0.75 + (length / width - 0.5) * 0.9, 0.75, 1.0))
     else:
         length = float(np.clip(length, 0.12 * full, 0.55 * full))
     # The outer side is the side of the shoulder point; along a bent arm it stays the same side of the line.
@@ -272,11 +279,30 @@ def _sleeve(flat: Vector, spot: Vector, sleeve: str, k: float, width: float, wor
         point, normal, tangent = station(at)
         half = float(np.clip(np.linalg.norm(flat[outer] - flat[inner]) * k / 2, limits[0] * unit, limits[1] * unit))
         probe = point - tangent * 0.05 * unit if at == length else point
-        widths = [
-            max(half, min(edge + 0.02 * unit, widest * unit)) if edge is not None else half
-            for edge in (_reach(worn, probe, normal * sign, 0.42 * unit) for sign in (1.0, -1.0))
-        ]
+        # Where the figure ends beside the arm, cloth ends too: a wide flat cuff is no wing.
+        edges = [_reach(worn, probe, normal * sign, 0.42 * unit) for sign in (1.0, -1.0)]
+        widths = [half if e is None else float(np.clip(e - 0.02 * unit, 0.1 * unit, widest * unit)) for e in edges]
         spot[outer], spot[inner] = point + normal * widths[0], point - normal * widths[1]
+    _unfold_sleeve(spot, tangent, unit)
+
+
+def _unfold_sleeve(spot: Vector, tangent: Vector, unit: float) -> None:
+    """Straighten a strip whose cells turn over: its cuff beyond the armpit, its elbow half-way to the cuff."""
+    if _sleeve_folds(spot) == 0:
+        return
+    # A short sleeve may end higher than the wearer's armpit is deep.
+    spot[CI] += tangent * max(0.0, 0.08 * unit - float((spot[CI] - spot[A]) @ tangent))
+    trials = [spot.copy() for _ in range(4)]
+    trials[3][CI] = spot[A] + tangent * 0.08 * unit
+    for trial in trials[1:]:
+        trial[EI] = (trial[A] + trial[CI]) / 2
+    for trial in trials[2:]:
+        trial[EO] = (trial[S] + trial[CO]) / 2
+    spot[:] = min(trials, key=_sleeve_folds)
+
+
+def _sleeve_folds(spot: Vector) -> float:
+    return folded_share(sleeve_grid(spot.astype(np.float32), 0))
 
 
 def _reach(worn: Worn, point: Vector, direction: Vector, limit: float) -> float | None:

@@ -12,9 +12,10 @@ from pipelines.core.errors import InputError
 from pipelines.person.garment import silhouettes
 from pipelines.person.garment.body import read_body, worn_garment, worn_sleeve
 from pipelines.person.garment.fit import STRETCH, fit
-from pipelines.person.garment.landmarks import CI, CO, HEM, RIGHT, SLEEVES, A, H, N, S, similarity_frame
+from pipelines.person.garment.landmarks import CI, CO, EI, EO, HEM, RIGHT, SLEEVES, A, H, N, S, similarity_frame
 from pipelines.person.garment.unwarp import cut_sleeves, framed, unwarp
-from pipelines.person.garment.warp import folded_share, torso_grid, warp
+from pipelines.person.garment.warp import folded_share, sleeve_grid, torso_grid, warp
+from pipelines.person.parsing.network import BAG
 from pipelines.vitpose.decoding import COCO_NAMES
 from tests.person.garment.conftest import iou, person
 
@@ -189,3 +190,75 @@ def test_unwarping_a_short_sleeve_to_a_long_outline_cuts_the_outline() -> None:
     before, after = (np.linalg.norm((p[CO] + p[CI] - p[S] - p[A]) / 2) for p in (points, made.points))
     assert after < 0.6 * before
     assert np.array_equal(cut_sleeves(points, "short", "long"), points)
+
+
+def test_sleeves_follow_the_picture_where_the_pose_misses_the_arms() -> None:
+    labels, pose = person()
+    wrong = pose.xy.copy()
+    for side, inward in (("left", -1), ("right", 1)):  # a weak pose draws all joints to the middle
+        for joint, by in (("elbow", 40), ("wrist", 45)):
+            wrong[COCO_NAMES.index(f"{side}_{joint}"), 0] += inward * by
+    placed = fit(flat("long"), "long", labels, dataclasses.replace(pose, xy=wrong))
+    for joint, found in (("elbow", placed.elbows), ("wrist", placed.wrists)):
+        for side, at in zip(("right", "left"), found, strict=True):
+            assert np.linalg.norm(at - pose.point(f"{side}_{joint}")) < 0.3 * placed.unit, (side, joint)
+
+
+@pytest.mark.parametrize("score", (0.1, 0.9))
+def test_arms_before_the_body_are_where_the_pose_says(score: float) -> None:
+    labels, pose = person()
+    x = np.abs(np.arange(labels.shape[1]) - labels.shape[1] / 2)
+    labels[(labels == 3) & (x > 38)[None]] = 0  # nothing beside the torso
+    labels[labels == 2] = 0
+    xy = pose.xy.copy()
+    for side, at in (("left", (168, 178)), ("right", (132, 178))):
+        xy[COCO_NAMES.index(f"{side}_elbow")] = at
+        xy[COCO_NAMES.index(f"{side}_wrist")] = 300 - at[0], at[1] + 30
+    placed = fit(flat("long"), "long", labels, dataclasses.replace(pose, xy=xy, score=np.full(17, score, np.float32)))
+    assert np.abs(placed.elbows - [[132, 178], [168, 178]]).max() < 0.5 * placed.unit
+
+
+@pytest.mark.parametrize("sleeve", ("short", "long"))
+def test_wide_flat_cuffs_are_no_wings(sleeve: str) -> None:
+    labels, pose = person(sleeve=sleeve)
+    points = flat(sleeve)
+    for first in (0, RIGHT):
+        middle = (points[first + CO] + points[first + CI]) / 2
+        points[first + CO] = middle + 2.5 * (points[first + CO] - middle)
+        points[first + CI] = middle + 2.5 * (points[first + CI] - middle)
+    placed = fit(points, sleeve, labels, pose)
+    mask = drawn(points, (700, 700))
+    laid = warp(np.zeros((*mask.shape, 3), np.uint8), mask, points, placed.target, labels.shape)
+    sleeves = laid.parts > 1
+    assert sleeves.sum() > 0.3 * (sleeves | (laid.parts > 0)).sum() * (0.3 if sleeve == "short" else 1)
+    assert (sleeves & (labels == 0)).sum() < 0.1 * sleeves.sum()
+
+
+@pytest.mark.parametrize("reach", (0.12, 0.2, 0.4))
+def test_short_sleeves_do_not_turn_over_at_the_armpit(reach: float) -> None:
+    labels, pose = person(sleeve="short")
+    points = flat("short")
+    for first in (0, RIGHT):
+        for outer, inner in ((EO, EI), (CO, CI)):
+            share = reach * (1.0 if outer == CO else 0.5)
+            along = np.array([-120.0 if first == 0 else 120.0, 160.0]) * share
+            points[first + outer], points[first + inner] = points[first + S] + along, points[first + A] + along
+    target = fit(points, "short", labels, pose).target
+    assert folded_share(sleeve_grid(target, 0)) == folded_share(sleeve_grid(target, RIGHT)) == 0
+
+
+def test_hem_meets_the_worn_one_down_to_mid_thigh_and_behind_a_bag() -> None:
+    labels, pose = person()
+    shoulder, hip = pose.point("right_shoulder")[1], pose.point("right_hip")[1]
+    bottom = int(shoulder + 1.27 * (hip - shoulder))
+    labels[:bottom][labels[:bottom] == 4] = 3
+    labels[int(hip) - 35 : int(hip) - 15, 100:200][labels[int(hip) - 35 : int(hip) - 15, 100:200] == 3] = BAG
+    assert abs(fit(flat("long", length=1.2), "long", labels, pose).target[HEM, 1] - bottom) < 8
+
+
+def test_a_stray_patch_of_skin_does_not_shorten_the_worn_sleeve() -> None:
+    labels, pose = person(sleeve="long")
+    for side in ("left", "right"):
+        x, y = (0.75 * pose.point(f"{side}_shoulder") + 0.25 * pose.point(f"{side}_elbow")).astype(int)
+        cv2.circle(labels, (int(x), int(y)), 7, 2, -1)
+    assert worn_sleeve(labels, pose) == "long"
