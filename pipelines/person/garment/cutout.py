@@ -1,9 +1,10 @@
 """Product photo in, alpha of the garment out.
 
-Two ways, chosen by the rim of the picture. Plain backgrounds (white, grey, graded): a smooth model of the background is
-fitted to the rim, and the background is what can be reached from the rim without crossing an edge or a change of
-colour; soft shadows count as background, hard edges do not, so that a white shirt on white paper stays whole. Anything
-else: GrabCut, started from colour clusters of the rim, with background-coloured gaps beside the body opened again.
+A plain ground is recognised by the rim of the picture, and the garment before it is drawn by edges (plain.py), which
+keeps a white shirt on white paper whole. On any ground, outlines are drawn by colour and texture from several first
+guesses (graphcut.py), that one among them, and all are rated: what is inside must be unlike what is outside, over all
+and along the outline, and have a garment's size and symmetry. The best is freed of hooks, smoothed, and made soft where
+the picture is (matte.py).
 """
 
 from __future__ import annotations
@@ -31,11 +32,10 @@ from pipelines.person.garment.regions import (
     without_thin,
 )
 
-PLAIN_SIZE, CLUTTER_SIZE = 400, 160  # longest side that each way works on
-RIM = 0.03  # share of the shorter side that is taken as background
+PLAIN_SIZE, CLUTTER_SIZE = 400, 160  # longest side for edges, and for palettes
 LEAST, MOST = 0.012, 0.93  # share of the picture that a garment may cover
 PREFERENCE = 1.1  # how much better the outline before a plain ground counts
-TELLING = 0.15  # below this rating palettes say nothing, as with white on white
+TELLING = 0.08  # below this rating palettes say nothing, as with white on white
 CERTAIN = 0.9  # no other outline is tried beyond this rating
 GOOD = 0.6  # below this quality the cut-out is called doubtful
 Float = NDArray[np.float32]
@@ -182,16 +182,18 @@ def _by_palettes(lab: Float, drawn: NDArray[np.uint8] | None) -> tuple[NDArray[n
 
 
 def _rating(coded: Coded, lab: Float, mask: NDArray[np.uint8]) -> float:
+    """How much an outline looks like a garment's, in [0, 1]; 0 where palettes do not tell the sides apart."""
     apart, steps, height = score(coded, lab, mask)
-    symmetry, ragged_ = symmetric(mask), ragged(mask)
+    symmetry, size = symmetric(mask), float(mask.mean())
     return (
         apart**0.5
         * steps
         * height
         * min(1.0, symmetry / 0.8)
         * (1 - border_share(mask))
-        * min(1.0, 95 / ragged_) ** 0.5
-        * min(1.0, float(mask.mean()) / 0.15)
+        * min(1.0, 95 / ragged(mask)) ** 0.5
+        * min(1.0, size / 0.15)  # a print is smaller than its shirt
+        * min(1.0, size / 0.4) ** 0.3
     )
 
 
@@ -201,9 +203,6 @@ def _quality(mask: NDArray[np.uint8], lab: Float, plain: bool) -> tuple[float, f
     largest = max(contours, key=cv2.contourArea)
     area = cv2.contourArea(largest) + 1e-6
     solid = area / (cv2.contourArea(cv2.convexHull(largest)) + 1e-6)
-    x, y, w, h = cv2.boundingRect(mask)
-    box = mask[y : y + h, x : x + w]
-    symmetry = float((box & box[:, ::-1]).sum() / max(1, (box | box[:, ::-1]).sum()))
     touching = border_share(mask)
     inner = (mask > 0) & (cv2.erode(mask, disc(4)) == 0)
     outer = (cv2.dilate(mask, disc(5)) > 0) & (cv2.dilate(mask, disc(1)) == 0)
@@ -217,7 +216,7 @@ def _quality(mask: NDArray[np.uint8], lab: Float, plain: bool) -> tuple[float, f
         step = np.linalg.norm(means[0] - means[1], axis=2)[edge]
         contrast = float(np.clip((step > 7).mean() / 0.85, 0, 1)) if len(step) else 0.0
     shape = min(1.0, solid / 0.62) * min(1.0, 95 / ragged(mask))
-    quality = shape * min(1.0, symmetry / 0.8) * contrast * float(np.clip(1.3 - 4 * touching, 0, 1))
+    quality = shape * min(1.0, symmetric(mask) / 0.8) * contrast * float(np.clip(1.3 - 4 * touching, 0, 1))
     return float(np.clip(quality, 0, 1)), touching
 
 

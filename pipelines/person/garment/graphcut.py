@@ -2,7 +2,7 @@
 
 The picture is coded by its own palette of colour and texture. From several first guesses of where the garment lies, the
 palettes of garment and ground are estimated, over all and nearby, and a minimum cut draws the outline along edges; this
-repeats until the two agree. The best of the outcomes is chosen by ``score``.
+repeats until the two agree. The outcomes are rated by ``score`` and by their shape in cutout.py.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Coded:
 
 
 def encode(lab: Float, texture: Float) -> Coded:
-    """Code a picture, (h, w, 3) Lab and (h, w) texture, by a palette of its own."""
+    """Code a picture, (h, w, 3) Lab and (h, w) texture as from ``texture_of``, by a palette of its own."""
     height, width = lab.shape[:2]
     smooth = cv2.bilateralFilter(lab, 5, 12, 2)
     features = np.dstack([0.7 * smooth[..., 0], 1.3 * smooth[..., 1:], texture]).reshape(-1, 4).astype(np.float32)
@@ -160,7 +160,17 @@ def opened(coded: Coded, mask: Bits, holes: Bits | None = None) -> Bits:
 
 
 def score(coded: Coded, lab: Float, mask: Bits) -> tuple[float, float, float]:
-    """How unlike garment and ground are, in [0, 1]: over all, and on both sides of the outline."""
+    """How well an outline parts garment from ground.
+
+    Args:
+        coded: The picture.
+        lab: (h, w, 3) of it.
+        mask: (h, w) of 0 and 1.
+
+    Returns:
+        How unlike the palettes of the two sides are, the share of the outline where colour or texture steps, and the
+        mean height of that step; all in [0, 1].
+    """
     code, count = coded.code, coded.cells.shape[2]
     sides = [np.bincount(code[mask == side], minlength=count).astype(np.float32) @ coded.alike for side in (0, 1)]
     apart = 1 - float(np.sqrt(sides[0] / max(1, sides[0].sum()) * sides[1] / max(1, sides[1].sum())).sum())
@@ -169,12 +179,13 @@ def score(coded: Coded, lab: Float, mask: Bits) -> tuple[float, float, float]:
     edge = (cv2.dilate(mask, disc(1)) > 0) & (mask == 0)
     if not (inner.any() and outer.any() and edge.any()):
         return 0.0, 0.0, 0.0
+    surface = np.dstack([lab, coded.texture])
     means = [
-        cv2.blur(lab * m[..., None], (9, 9)) / (cv2.blur(m, (9, 9))[..., None] + 1e-3)
+        cv2.blur(surface * m[..., None], (9, 9)) / (cv2.blur(m, (9, 9))[..., None] + 1e-3)
         for m in (inner.astype(np.float32), outer.astype(np.float32))
     ]
     step = np.linalg.norm(means[0] - means[1], axis=2)[edge]
-    return apart, float((step > 7).mean()), float(np.minimum(step, 25).mean() / 25)
+    return apart, float((step > 7).mean()), float(np.minimum(step, 16).mean() / 16)
 
 
 def log_odds(coded: Coded, mask: Bits, unknown: Bits | None = None, local: float = 0.8) -> Float:

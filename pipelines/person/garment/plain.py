@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from pipelines.person.garment.regions import connected_to_rim, disc, ragged, reopen, tidy
 
-RIM = 0.03
-LEAST = 0.012
+RIM = 0.03  # share of the shorter side that is taken as ground
+LEAST = 0.012  # share of the picture that a garment covers at least
 Float = NDArray[np.float32]
 
 
 def ground_of(lab: Float) -> tuple[Float, float, float]:
     """A quadratic surface through the rim's colours.
+
+    Args:
+        lab: (h, w, 3), L in 0..100, a and b centred on 0.
 
     Returns:
         Lab of the background everywhere, the deviation of the rim from it, and the share of the rim that follows it, or
@@ -49,7 +52,13 @@ def ground_of(lab: Float) -> tuple[Float, float, float]:
 
 
 def garment_on(lab: Float, background: Float, noise: float) -> NDArray[np.uint8]:
-    """Foreground (h, w) of 0 and 1 before an even background."""
+    """Foreground, (h, w) of 0 and 1, before an even background.
+
+    Args:
+        lab: (h, w, 3), L in 0..100, a and b centred on 0.
+        background: (h, w, 3), the ground's surface, as from ``ground_of``.
+        noise: Deviation of the rim from it.
+    """
     smooth = _smooth(lab)
     difference = smooth - background
     distance = np.linalg.norm(difference, axis=2)

@@ -11,10 +11,12 @@ Bits = NDArray[np.uint8]
 
 
 def disc(radius: int) -> NDArray[np.uint8]:
+    """A round structuring element, (2 * radius + 1,) * 2 of 0 and 1."""
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2), np.uint8)
 
 
 def connected_to_rim(passable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of ``passable``, (h, w) bool, that can be reached from the picture's border."""
     padded = np.pad(passable.astype(np.uint8), 1, constant_values=1)
     _, parts = cv2.connectedComponents(padded, connectivity=4)
     return (parts == parts[0, 0])[1:-1, 1:-1]
