@@ -186,7 +186,10 @@ def fit(
             optimizer.step()
         elif not torch.isfinite(value):
             raise PipelineError(
-                "train.diverged", "The loss is no longer finite", seen=float(value), remedy="Lower the rate, resume"
+                "train.diverged",
+                "The loss is no longer finite",
+                seen=float(value.detach()),
+                remedy="Lower the rate, resume",
             )
         state["step"] += 1
         _average(averaged, model, min(config.ema, (1 + state["step"]) / (10 + state["step"])))

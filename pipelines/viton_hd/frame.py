@@ -12,6 +12,7 @@ from pipelines.core.types import Box, Labels, Pose
 
 ASPECT = 3 / 4
 MARGIN = 1.10
+LOWEST = 0.9  # lower end of the window below the hips, in trunk lengths
 # LIP ids that have to be inside the window, by category.
 TOUCHED = {
     "upper": (1, 2, 4, 5, 7, 10, 13, 14, 15),
@@ -89,7 +90,9 @@ def garment_frame(layout: Labels, pose: Pose, category: str, size: tuple[int, in
         left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
         hips, shoulders = _row(pose, "hip"), _row(pose, "shoulder")
         if category == "upper" and hips is not None and shoulders is not None and hips > shoulders:
-            bottom = min(max(bottom, hips + 0.3 * (hips - shoulders)), layout.shape[0])
+            # A scrap of the trousers that was taken for a top must not shrink everything: no top reaches the knees.
+            lowest = hips + LOWEST * (hips - shoulders)
+            bottom = min(max(min(bottom, lowest), hips + 0.3 * (hips - shoulders)), layout.shape[0])
         box = Box(left, top, right - left, bottom - top)
     height = max(box.h, box.w / ASPECT, 16) * MARGIN
     centre = box.x + box.w / 2, box.y + box.h / 2

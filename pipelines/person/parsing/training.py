@@ -7,6 +7,7 @@ swapped for plain and graded ones, and strong colour changes.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -206,6 +207,9 @@ def train(
     start: str | Path | None = None,
     rendered: Callable[[np.random.Generator], Photo] | None = None,
     rendered_share: float = 0.15,
+    unlabelled: str | Path | None = None,
+    unlabelled_share: float = 0.3,
+    sure: float = 0.75,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train the parser and write it to ``folder``/weights.
@@ -219,10 +223,16 @@ def train(
         start: A component folder whose weights the run starts from, to train further; its shape must be `network`'s.
         rendered: Draws a rendered person with exact labels; None trains on photographs only.
         rendered_share: Share of rendered samples.
+        unlabelled: Folder of photographs (*.jpg) that the weights of ``start`` label first: self-training.
+        unlabelled_share: Share of their samples.
+        sure: Probability below which such a label is ignored.
         log: Receives progress lines.
 
     Returns:
         The folder of the component.
+
+    Raises:
+        InputError: ``train.start`` if there are unlabelled photographs but no weights to label them with.
     """
     shape = CONFIGS[network]
     photos, held = [], []
@@ -239,11 +249,21 @@ def train(
         held += [(image, label, table) for image, label in read_ccp(part, validation=True)]
     log(f"{len(photos)} photographs to train on, {len(held)} held out")
 
+    torch.manual_seed(config.seed)
+    model = ParsingNet(shape)
+    if start is not None:
+        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
+    elif unlabelled is not None:
+        raise InputError("train.start", "Unlabelled photographs need a start", seen=unlabelled, remedy="Give start=DIR")
+    guessed = _label(model, Path(unlabelled), sure, runtime) if unlabelled is not None else []
+    log(f"{len(guessed)} photographs labelled by the weights it starts from")
     drawn = training.Reservoir(rendered) if rendered else None
 
     def draw(rng: np.random.Generator) -> dict[str, Any]:
         if drawn is not None and rng.random() < rendered_share:
             return sample(drawn(rng), shape.image_size, rng)
+        if guessed and rng.random() < unlabelled_share:
+            return sample(guessed[rng.integers(len(guessed))], shape.image_size, rng)
         return sample(photos[rng.integers(len(photos))], shape.image_size, rng)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -257,13 +277,24 @@ def train(
             pairs.append((pipeline(picture).labels, labels))
         return {k: round(v, 4) for k, v in mean_iou(pairs, PARSING_CLASSES).items()}
 
-    torch.manual_seed(config.seed)
-    model = ParsingNet(shape)
-    if start is not None:
-        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
     model = training.fit(model, parsing_loss, draw, folder, config, runtime, evaluate=evaluate, log=log)
     checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
     return Path(folder) / "weights"
+
+
+def _label(model: ParsingNet, folder: Path, sure: float, runtime: Runtime) -> list[Photo]:
+    """Label the photographs of a folder with ``model``; pixels that it is not sure of are ignored."""
+    from pipelines.person.parsing.pipeline import ParsingPipeline
+
+    pipeline, photos = ParsingPipeline(copy.deepcopy(model), runtime), []
+    for path in sorted(folder.glob("*.jpg")):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None or is_validation(path.stem):
+            continue
+        rgb = np.ascontiguousarray(picture[..., ::-1], np.uint8)
+        seen = pipeline(rgb)
+        photos.append(_prepare((rgb, np.where(seen.confidence < sure, IGNORE, seen.labels).astype(np.uint8))))
+    return photos
 
 
 def _suit_id(folder: Path) -> int:
