@@ -50,12 +50,12 @@ class Coded:
 def encode(lab: Float, texture: Float) -> Coded:
     """Code a picture, (h, w, 3) Lab and (h, w) texture as from ``texture_of``, by a palette of its own."""
     height, width = lab.shape[:2]
-    smooth = cv2.bilateralFilter(lab, 5, 12, 2)
+    smooth = np.asarray(cv2.bilateralFilter(lab, 5, 12, 2), np.float32)
     features = np.dstack([0.7 * smooth[..., 0], 1.3 * smooth[..., 1:], texture]).reshape(-1, 4).astype(np.float32)
     few = np.ascontiguousarray(features[:: max(1, len(features) // 3000)])
     cv2.setRNGSeed(0)
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 8, 0.5)
-    palette = cv2.kmeans(few, min(PALETTE, len(few)), None, criteria, 1, cv2.KMEANS_PP_CENTERS)[2]
+    palette = cv2.kmeans(few, min(PALETTE, len(few)), np.zeros((0, 0), np.int32), criteria, 1, cv2.KMEANS_PP_CENTERS)[2]
     code = (features @ (-2 * palette.T) + (palette**2).sum(1)).argmin(1).reshape(height, width)
     distance = ((palette[:, None] - palette) ** 2).sum(2)
     alike = np.exp(-distance / (2 * 6.0**2))
@@ -234,7 +234,7 @@ def cut(odds: Float, edges: NDArray[np.uint8], gain: float = 2.0) -> Bits:
         model[0, 20:29] = np.diag([variance, 1e4, 1e4]).ravel()
         models.append(model)
     labels = np.where(odds > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    cv2.grabCut(picture, labels, (0, 0, 1, 1), *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    cv2.grabCut(picture, labels, (0, 0, 1, 1), models[0], models[1], 1, cv2.GC_EVAL_FREEZE_MODEL)
     return (labels == cv2.GC_PR_FGD).astype(np.uint8)
 
 
@@ -249,5 +249,5 @@ def refine(lab: Float, coded: Coded, mask: Bits) -> Bits:
     height, width = lab.shape[:2]
     depth = signed_depth(mask)
     odds = log_odds(coded, mask) + 0.6 * depth + 9 * np.sign(depth) * (abs(depth) > REACH)
-    odds = cv2.resize(odds.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return cut(odds, edges_of(lab))
+    wide = cv2.resize(odds.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cut(np.asarray(wide, np.float32), edges_of(lab))

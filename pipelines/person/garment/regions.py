@@ -101,7 +101,8 @@ def whole(mask: Bits, close: bool = True) -> Bits:
 
 def signed_depth(mask: Bits) -> Float:
     """Pixels to the outline, positive inside."""
-    return cv2.distanceTransform(mask, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+    inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 3) for side in (mask, 1 - mask))
+    return np.asarray(inside - outside, np.float32)
 
 
 def without_thin(mask: Bits, share: float = 0.016, hook: float = 0.035) -> Bits:
@@ -123,7 +124,9 @@ def _blunt(mask: Bits, radius: int) -> Bits:
     """What a disc of this radius can reach from within, and the corners next to it."""
     framed = np.pad(mask, 2 * radius)
     thick = whole(np.asarray(cv2.morphologyEx(framed, cv2.MORPH_OPEN, disc(radius)), np.uint8), close=False)
-    near = cv2.dilate(thick, disc(round(1.5 * radius)))  # the opening rounded the corners off: fetch them back
+    near = np.asarray(
+        cv2.dilate(thick, disc(round(1.5 * radius))), np.uint8
+    )  # the opening rounded the corners off: fetch them back
     return np.ascontiguousarray((framed & near)[2 * radius : -2 * radius, 2 * radius : -2 * radius])
 
 

@@ -49,7 +49,7 @@ def test_a_shadow_is_not_cloth() -> None:
 
 def test_edges_are_soft_where_the_photo_is() -> None:
     shot = product(2, "white", size=(768, 576))
-    blurred = cv2.GaussianBlur(shot.image, (0, 0), 1.5)
+    blurred = np.asarray(cv2.GaussianBlur(shot.image, (0, 0), 1.5), np.uint8)
     truth = cv2.GaussianBlur(shot.mask, (0, 0), 1.5).astype(np.float32) / 255
     cut = cut_out(blurred).alpha.astype(np.float32) / 255
     edge = (truth > 0.1) & (truth < 0.9)
