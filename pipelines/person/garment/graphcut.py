@@ -87,7 +87,7 @@ def texture_of(lightness: Float, size: tuple[int, int]) -> Float:
         size: (w, h) of the result.
     """
     fine = lightness - cv2.GaussianBlur(lightness, (0, 0), 2.0)
-    deviation = np.sqrt(cv2.blur(fine * fine, (7, 7)))
+    deviation = np.sqrt(np.maximum(cv2.blur(fine * fine, (7, 7)), 0))  # running sums may round below zero
     surface = cv2.erode(deviation, np.ones((9, 9), np.uint8))  # an outline is a thin line of high deviation
     surface = cv2.morphologyEx(surface, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))  # plain fields of a check
     surface = cv2.GaussianBlur(surface, (0, 0), 2.0)
