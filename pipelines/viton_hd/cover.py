@@ -21,6 +21,7 @@ from pipelines.person import layout as layouts
 from pipelines.person.garment.cutout import nearest_fill
 from pipelines.person.garment.fit import Fit
 from pipelines.person.garment.landmarks import CI, CO, EI, EO, NECK, RIGHT, A, H, N, S
+from pipelines.person.garment.warp import LEFT_SLEEVE, RIGHT_SLEEVE, TORSO
 from pipelines.viton_hd.conditioning import SKIN
 
 # All lengths in shoulder widths.
@@ -43,6 +44,7 @@ ARM_LENGTH = 1.6  # from the cuff to the finger tips
 ARM = 0.115  # half the thickness of a bare arm
 FOLDS = (0.033, 0.23)  # between which scales folds are looked for
 FOLD_STRENGTH = 0.75
+OUTLINE, UNDER = 0.22, 0.30  # log-shading towards the outline, and under a sleeve
 GUIDE_HEIGHT = 384  # pixels
 Plane = NDArray[np.bool_]
 
@@ -67,13 +69,14 @@ class Cover:
     trust: Plane
 
 
-def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, protected: Plane) -> Cover:
+def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, protected: Plane) -> Cover:
     """Plan the window.
 
     Args:
         alpha: (h, w) float32 in [0, 1], the warped cut-out.
         place: Where the garment was laid, in pixels of the window.
         old: (h, w) bool, the worn garment.
+        bare: (h, w) bool, the arms' skin: a sleeve covers it to its outline.
         protected: (h, w) bool, what stays in front.
     """
     unit = place.unit
@@ -81,7 +84,7 @@ def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, protected: Plane) 
     arms, above = beyond_cuffs(place, old.shape), above_collar(place, old.shape)
     beyond = arms > 0
     distance = _distance(core)
-    fringed = _distance(old) < FRINGE * unit  # cloth covers the old garment's blurred rim too
+    fringed = _distance(old | bare) < FRINGE * unit  # cloth covers the old garment's blurred rim too
     grown = fringed & (distance < REACH * unit) & ~beyond & ~(above & (distance > COLLAR * unit))
     grown &= ~neck_opening(place, old.shape)
     cloth = _without_crumbs(_rounded((core | grown), ROUND * unit) & ~protected)
@@ -245,6 +248,29 @@ def lit_tone(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """The colour of skin in the light: the mean of the brighter half, without highlights. (n, 3) -> (3,) float32."""
     order = pixels[pixels.sum(1).argsort()]
     return np.asarray(order[len(order) // 2 : max(len(order) // 2 + 1, len(order) * 9 // 10)].mean(0), np.float32)
+
+
+def relief(parts: NDArray[np.uint8], cloth: Plane, unit: float) -> NDArray[np.float32]:
+    """Shade a flat garment as a body would: darker towards its outline, and under a sleeve that lies on it.
+
+    Args:
+        parts: (h, w) uint8 as `warp` says which part of the mesh drew a pixel; 0 where none did.
+        cloth: (h, w) bool.
+        unit: Shoulder width in pixels.
+
+    Returns:
+        (h, w) float32, logarithm of a factor.
+    """
+    edge = np.asarray(cv2.distanceTransform(cloth.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    shade = -OUTLINE * np.exp(-edge / (0.06 * unit))
+    sleeve = np.isin(parts, (LEFT_SLEEVE, RIGHT_SLEEVE))
+    sleeve = cv2.morphologyEx(sleeve.astype(np.uint8), cv2.MORPH_OPEN, _disc(0.03 * unit)) > 0
+    if sleeve.any():
+        under = _distance(sleeve)
+        over = np.asarray(cv2.distanceTransform((parts != TORSO).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+        shade -= np.where(sleeve, 0, UNDER * np.exp(-under / (0.05 * unit)))
+        shade -= np.where(sleeve, 0.5 * UNDER * np.exp(-over / (0.05 * unit)), 0)
+    return cv2.GaussianBlur(np.where(cloth, shade, 0).astype(np.float32), (0, 0), max(0.7, 0.008 * unit))  # type: ignore[return-value]
 
 
 def without_islands(protected: Plane, layout: NDArray[np.uint8]) -> Plane:

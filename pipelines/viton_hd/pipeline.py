@@ -315,7 +315,7 @@ class VitonHDPipeline:
             findings = tuple(place.findings)
             place = _enlarged(place, np.array([frame.size[1] / self.size[1], frame.size[0] / self.size[0]]))
             flat = bleed(cut.image, cut.alpha)  # no colour of the ground at the garment's rim
-            cloth_work, alpha_work, _ = warp(
+            cloth_work, alpha_work, parts = warp(
                 flat, cut.alpha, cut.landmarks, place.target, frame.size, sleeves=place.sleeves, behind=place.behind
             )
             reach, least = EDGES[0] * place.unit, EDGES[1]
@@ -324,13 +324,14 @@ class VitonHDPipeline:
             arms = covering.beyond_cuffs(place, frame.size) > 0
             known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
             worn &= ~covering.skin_coloured(photo, known_skin, worn & arms)
-            plan = covering.cover(alpha_work, place, worn & ~in_front, in_front)
+            bare = np.isin(layout, layouts.ARMS) & ~in_front
+            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:
                 edit = plan.cloth | plan.fill
             cloth_work = covering.extended(cloth_work, plan.trust, _widened(plan.cloth, frame.size[0] / 100))
-            folds = covering.folds(photo, worn & ~in_front, place.unit)
+            folds = covering.folds(photo, worn & ~in_front, place.unit) + covering.relief(parts, plan.cloth, place.unit)
         kept = covering.guided(photo, in_front.astype(np.float32), max(2, 0.012 * frame.size[0]), EDGES[1])
         small_cloth = np.zeros(self.size, bool) if plan is None else self._small(plan.cloth)
         if plan is not None:

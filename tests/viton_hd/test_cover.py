@@ -65,7 +65,7 @@ def shirt(place: Fit) -> np.ndarray:
 def test_cloth_reaches_the_old_outline_but_not_beyond_the_cuffs_and_not_into_the_neck():
     place = short_sleeved()
     old = body(place, wide=6)
-    plan = covering.cover(shirt(place), place, old, NOTHING)
+    plan = covering.cover(shirt(place), place, old, NOTHING, NOTHING)
     middle = slice(165, 230)
     torso = old & (np.abs(np.arange(300) - 150) < 52)[None]
     assert (plan.cloth & torso)[middle].sum() > 0.98 * torso[middle].sum()
@@ -73,9 +73,26 @@ def test_cloth_reaches_the_old_outline_but_not_beyond_the_cuffs_and_not_into_the
     assert not plan.cloth[60:100, 135:165].any(), "cloth in the neck opening"
 
 
+def test_a_sleeve_covers_a_bare_arm_to_its_outline():
+    place = short_sleeved()
+    arm = body(place) & (np.arange(300) < 95)[None]
+    plan = covering.cover(shirt(place), place, body(place) & ~arm, arm, NOTHING)
+    upper, lower = slice(115, 135), slice(180, 245)
+    assert (plan.cloth & arm)[upper].sum() > 0.95 * arm[upper].sum()
+    assert not (plan.cloth | plan.fill)[lower, :80].any(), "the rest of the bare arm stays as it was"
+
+
+def test_a_flat_garment_is_shaded_towards_its_outline_and_under_sleeves():
+    parts = np.zeros(SHAPE, np.uint8)
+    parts[100:300, 100:200], parts[100:250, 70:110] = 1, 2
+    relief = covering.relief(parts, parts > 0, UNIT)
+    assert (relief[parts == 0][::50] == 0).mean() > 0.9
+    assert relief[200, 150] > -0.02 > relief[200, 196] and relief[200, 113] < -0.1
+
+
 def test_a_long_old_sleeve_becomes_an_arm_on_each_side():
     place = short_sleeved()
-    plan = covering.cover(shirt(place), place, body(place), NOTHING)
+    plan = covering.cover(shirt(place), place, body(place), NOTHING, NOTHING)
     assert plan.skin[200, 83] == 6 and plan.skin[200, 217] == 5
     assert not (plan.skin > 0)[plan.cloth].any() and plan.fill[plan.skin > 0].all()
     assert plan.roundness[200, 70:97].min() < plan.roundness[200, 83] <= 1
@@ -84,13 +101,13 @@ def test_a_long_old_sleeve_becomes_an_arm_on_each_side():
 def test_what_stays_in_front_is_neither_covered_nor_filled():
     place, front = short_sleeved(), NOTHING.copy()
     front[150:200, 70:160] = True
-    plan = covering.cover(shirt(place), place, body(place), front)
+    plan = covering.cover(shirt(place), place, body(place), NOTHING, front)
     assert not (plan.cloth | plan.fill | (plan.skin > 0))[front].any()
 
 
 def test_below_the_hem_the_old_garment_stays():
     place = short_sleeved()
-    plan = covering.cover(shirt(place), place, body(place, hem=390), NOTHING)
+    plan = covering.cover(shirt(place), place, body(place, hem=390), NOTHING, NOTHING)
     assert not (plan.fill | plan.cloth)[300:380, 120:180].any()
 
 
@@ -98,7 +115,7 @@ def test_a_scrap_of_the_cut_out_far_from_the_garment_is_no_cloth():
     place = short_sleeved()
     alpha = shirt(place)
     alpha[330:340, 250:262] = 1
-    assert not covering.cover(alpha, place, body(place), NOTHING).cloth[320:350].any()
+    assert not covering.cover(alpha, place, body(place), NOTHING, NOTHING).cloth[320:350].any()
 
 
 def test_stripes_go_on_beyond_the_rim_instead_of_being_drawn_out():
