@@ -76,6 +76,7 @@ def train(
     runtime: Runtime,
     *,
     network: str = "starter",
+    start: str | Path | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train the landmark network and write it to ``folder``/weights.
@@ -85,6 +86,7 @@ def train(
         config: Bounds and optimiser settings.
         runtime: Device and dtype.
         network: A name of `CONFIGS`.
+        start: A component folder whose weights the run starts from, to train further; its shape must be `network`'s.
         log: Receives progress lines.
 
     Returns:
@@ -92,8 +94,11 @@ def train(
     """
     shape = CONFIGS[network]
     torch.manual_seed(config.seed)
+    model = GarmentNet(shape)
+    if start is not None:
+        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
     model = training.fit(
-        GarmentNet(shape),
+        model,
         landmark_loss,
         lambda rng: sample(rng, shape.size),
         folder,
