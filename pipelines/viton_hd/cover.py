@@ -180,7 +180,8 @@ def bare_arms(sleeves: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.uint8
     arm = depth > inset
     across = np.clip((depth - inset) / np.maximum(half - inset, 1.0), 0, 1)
     roundness = np.where(arm, 1 - SIDES * (1 - across) ** 2, 1).astype(np.float32)
-    return np.where(arm, sleeves, 0).astype(np.uint8), cv2.GaussianBlur(roundness, (0, 0), max(0.6, 0.02 * unit))  # type: ignore[return-value]
+    roundness = cv2.GaussianBlur(roundness, (0, 0), max(0.6, 0.02 * unit))
+    return np.where(arm, sleeves, 0).astype(np.uint8), np.asarray(roundness, np.float32)
 
 
 def filled(
@@ -226,9 +227,10 @@ def extended(cloth: NDArray[np.float32], trust: Plane, where: Plane) -> NDArray[
     """
     if not trust.any():
         return cloth
-    _, index = cv2.distanceTransformWithLabels(
+    _, labels = cv2.distanceTransformWithLabels(
         (~trust).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    index = np.asarray(labels, np.int32)
     rows, columns = np.nonzero(trust)
     place = np.zeros((int(index.max()) + 1, 2), np.int32)
     place[index[rows, columns]] = np.stack([rows, columns], 1)
@@ -270,7 +272,8 @@ def relief(parts: NDArray[np.uint8], cloth: Plane, unit: float) -> NDArray[np.fl
         over = np.asarray(cv2.distanceTransform((parts != TORSO).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
         shade -= np.where(sleeve, 0, UNDER * np.exp(-under / (0.05 * unit)))
         shade -= np.where(sleeve, 0.5 * UNDER * np.exp(-over / (0.05 * unit)), 0)
-    return cv2.GaussianBlur(np.where(cloth, shade, 0).astype(np.float32), (0, 0), max(0.7, 0.008 * unit))  # type: ignore[return-value]
+    inside = np.where(cloth, shade, 0).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.008 * unit)), np.float32)
 
 
 def without_islands(protected: Plane, layout: NDArray[np.uint8]) -> Plane:
@@ -375,7 +378,8 @@ def folds(picture: NDArray[np.float32], worn: Plane, unit: float) -> NDArray[np.
     weight = inner.astype(np.float32)
 
     def smooth(sigma: float) -> NDArray[np.float32]:
-        return cv2.GaussianBlur(light * weight, (0, 0), sigma) / (cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-3)
+        total = cv2.GaussianBlur(light * weight, (0, 0), sigma)
+        return np.asarray(total / (cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-3), np.float32)
 
     fine, coarse = smooth(FOLDS[0] * unit), smooth(FOLDS[1] * unit)
     lab = cv2.cvtColor(np.clip(picture, 0, 1), cv2.COLOR_RGB2LAB)
