@@ -237,7 +237,7 @@ def extended(cloth: NDArray[np.float32], trust: Plane, where: Plane) -> NDArray[
     need = np.nonzero(where & ~trust)
     rim = place[index[need]]
     mirrored = 2 * rim - np.stack(need, 1)
-    inside = ((mirrored >= 0) & (mirrored < trust.shape)).all(1)
+    inside = np.asarray(((mirrored >= 0) & (mirrored < trust.shape)).all(1))
     mirrored = np.where(inside[:, None], mirrored, rim)
     believed = trust[mirrored[:, 0], mirrored[:, 1]]
     source = np.where(believed[:, None], mirrored, rim)
