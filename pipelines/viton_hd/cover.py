@@ -36,6 +36,7 @@ SLIVER = 0.02  # half the width of what is not worth filling
 RIM = 0.03  # how far the old garment's parse may be off
 SLACK = 0.06  # below the hem the old garment stays from here on
 BONE = (0.19, 0.16)  # from the bone to the skin of upper arm and forearm, with some doubt about the joints
+HAND = 0.22  # a cuff nearer to the wrist bares no arm
 NECK_HALF = 0.2  # half the width of a neck
 INSET = 0.16  # how much narrower than its old sleeve an arm may be, on each side
 ROOM = 0.30  # how far from the bones an old sleeve reaches
@@ -96,6 +97,12 @@ def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, prote
     below = y > hem[0, 1] + slope * (x - hem[0, 0]) + SLACK * unit
     within = (x > hem[:, 0].min() - 0.1 * unit) & (x < hem[:, 0].max() + 0.1 * unit)
     left &= ~(below & within & ~beyond)
+    for side, name in ((0, 6), (1, 5)):
+        cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
+        if (
+            np.linalg.norm(cuff - place.wrists[side]) < HAND * unit
+        ):  # what is left beyond is no arm but a coat, or a hand
+            left &= ~((arms == name) & (distance > RIM * unit))
     left = cv2.morphologyEx(left.astype(np.uint8), cv2.MORPH_OPEN, _disc(SLIVER * unit)) > 0
     fill = (_distance(left) < RIM * unit) & ~protected & ~cloth
     sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
