@@ -30,13 +30,14 @@ COLLAR = 0.05  # how far above the shoulder line
 RAGGED = 0.025  # of the warped cut-out's rim, which is not believed
 ROUND = 0.018  # outlines are rounded by this much
 SKIN_TONE = 0.85  # share of the person's middle skin tone in newly bared skin
-SIDES = 0.25  # how much darker an arm is at its sides
+SIDES = 0.45  # how much darker an arm is at its sides
 FRINGE = 0.02  # how far cloth reaches over the old outline
 SLIVER = 0.02  # half the width of what is not worth filling
 RIM = 0.03  # how far the old garment's parse may be off
 SLACK = 0.06  # below the hem the old garment stays from here on
-BONE = (0.19, 0.16)  # from the bone to the skin of upper arm and forearm, with some doubt about the joints
+BONE = (0.15, 0.125, 0.09)  # from the bone to the skin at shoulder, elbow and wrist
 HAND = 0.22  # a cuff nearer to the wrist bares no arm
+CUFF_SHADOW = 0.3  # how much darker skin is right beside cloth
 NECK_HALF = 0.2  # half the width of a neck
 INSET = 0.16  # how much narrower than its old sleeve an arm may be, on each side
 ROOM = 0.30  # how far from the bones an old sleeve reaches
@@ -44,8 +45,8 @@ BESIDE = 0.07  # how far from the garment's side an arm begins
 ARM_LENGTH = 1.6  # from the cuff to the finger tips
 ARM = 0.115  # half the thickness of a bare arm
 FOLDS = (0.033, 0.23)  # between which scales folds are looked for
-FOLD_STRENGTH = 0.75
-OUTLINE, UNDER = 0.22, 0.30  # log-shading towards the outline, and under a sleeve
+FOLD_STRENGTH = 0.55
+OUTLINE, UNDER = 0.16, 0.28  # log-shading towards the outline, and under a sleeve
 GUIDE_HEIGHT = 384  # pixels
 Plane = NDArray[np.bool_]
 
@@ -70,7 +71,9 @@ class Cover:
     trust: Plane
 
 
-def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, protected: Plane) -> Cover:
+def cover(
+    alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, protected: Plane, light: float = 0.0
+) -> Cover:
     """Plan the window.
 
     Args:
@@ -79,6 +82,7 @@ def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, prote
         old: (h, w) bool, the worn garment.
         bare: (h, w) bool, the arms' skin: a sleeve covers it to its outline.
         protected: (h, w) bool, what stays in front.
+        light: Where the light comes from, -1 (left) to 1 (right), as `light_from` says.
     """
     unit = place.unit
     core = _opened(alpha > 0.6, RAGGED * unit)
@@ -108,8 +112,10 @@ def cover(alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, prote
     sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
     for side, name in ((0, 6), (1, 5)):
         sleeves[(sleeves == name) & ~_along_bones(place, side, sleeves == name)] = 0
-    skin, roundness = bare_arms(sleeves, unit)
+    skin, roundness = bare_arms(sleeves, unit, light)
     skin[~fill | ~_reaching(skin > 0, [place.target[[i + CO, i + CI]].mean(0) for i in (0, RIGHT)], 0.45 * unit)] = 0
+    under = 1 - CUFF_SHADOW * np.exp(-_distance(cloth) / (0.05 * unit))
+    roundness = np.where(skin > 0, roundness * under, roundness).astype(np.float32)
     neck = np.abs(x - place.target[[N, RIGHT + N], 0].mean()) < NECK_HALF * unit
     skin[fill & above & neck] = 2
     trust = cv2.erode(core.astype(np.uint8), _disc(RAGGED * unit)) > 0
@@ -170,25 +176,48 @@ def neck_opening(place: Fit, shape: tuple[int, int]) -> Plane:
     return canvas > 0
 
 
-def bare_arms(sleeves: NDArray[np.uint8], unit: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def light_from(picture: NDArray[np.float32], face: Plane) -> float:
+    """Which side of a face is lit: -1 (the left of the picture) to 1 (the right), 0 if neither."""
+    rows, columns = np.nonzero(face)
+    if len(rows) < 30:
+        return 0.0
+    right = columns > np.median(columns)
+    brightness = picture[rows, columns].mean(1)
+    left, other = float(brightness[~right].mean()), float(brightness[right].mean())
+    return float(np.clip(2 * (other - left) / max(other + left, 1e-3), -1, 1))
+
+
+def bare_arms(
+    sleeves: NDArray[np.uint8], unit: float, light: float = 0.0
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Arms in the place of old sleeves: as wide as the sleeve, or as an arm where it is wider.
 
     Args:
         sleeves: (h, w) uint8, 5 and 6 where an old sleeve of the person's left and right arm goes, else 0.
         unit: Shoulder width in pixels.
+        light: As of `cover`.
 
     Returns:
-        (h, w) uint8, the arms; (h, w) float32, brightness across them: 1 in the middle, less at the sides, 1 elsewhere.
+        (h, w) uint8, the arms; (h, w) float32, how much light a round arm gets there: about 1 in the middle, less at
+        the sides and most of all on the side away from the light; 1 elsewhere.
     """
     depth = np.asarray(cv2.distanceTransform((sleeves > 0).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
-    half = np.asarray(cv2.dilate(depth, _disc(ARM * unit)), np.float32)  # half the sleeve's width here
-    half = cv2.GaussianBlur(half, (0, 0), 0.1 * unit)
+    inside = (sleeves > 0).astype(np.float32)
+    half = np.asarray(cv2.dilate(depth, _disc(0.25 * unit)), np.float32) * inside  # half the sleeve's width here
+    half = cv2.GaussianBlur(half, (0, 0), 0.1 * unit) / (cv2.GaussianBlur(inside, (0, 0), 0.1 * unit) + 1e-3)
     inset = np.clip(half - ARM * unit, 0, INSET * unit)
     arm = depth > inset
-    across = np.clip((depth - inset) / np.maximum(half - inset, 1.0), 0, 1)
-    roundness = np.where(arm, 1 - SIDES * (1 - across) ** 2, 1).astype(np.float32)
-    roundness = cv2.GaussianBlur(roundness, (0, 0), max(0.6, 0.02 * unit))
-    return np.where(arm, sleeves, 0).astype(np.uint8), np.asarray(roundness, np.float32)
+    out = np.clip(1 - (depth - inset) / np.maximum(half - inset, 1.0), 0, 1)  # 0 in the middle, 1 at the side
+    soft = cv2.GaussianBlur(depth, (0, 0), max(1.0, 0.03 * unit))
+    across, down = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
+    steep = np.maximum(np.hypot(across, down), 1e-3)
+    normal = (-across / steep * out, -down / steep * out, np.sqrt(1 - out**2))
+    towards = np.array([0.6 * light, -0.35, 0.8])
+    lit = sum(n * v for n, v in zip(normal, towards / np.linalg.norm(towards), strict=True))
+    weight, spread = arm.astype(np.float32), max(0.6, 0.025 * unit)
+    shade = (weight * (1 - SIDES + SIDES * np.clip(lit, 0, 1))).astype(np.float32)
+    shade = cv2.GaussianBlur(shade, (0, 0), spread) / (cv2.GaussianBlur(weight, (0, 0), spread) + 1e-6)
+    return np.where(arm, sleeves, 0).astype(np.uint8), np.where(arm, shade, 1).astype(np.float32)
 
 
 def filled(
@@ -215,7 +244,8 @@ def filled(
             continue
         colour = nearest_fill(picture, source)
         if kind == SKIN:  # the nearest skin is often a shadowed rim: mostly the person's own lit tone
-            colour = colour + SKIN_TONE * (lit_tone(picture[source]) - colour)
+            away = np.exp(-_distance(source) / (12 * sigma))[..., None]
+            colour = colour + SKIN_TONE * (1 - 0.8 * away) * (lit_tone(picture[source]) - colour)
         out += share[..., None] * cv2.GaussianBlur(colour, (0, 0), sigma)
         total += share
     return np.where(region[..., None], out / total[..., None], picture).astype(np.float32)
@@ -410,8 +440,13 @@ def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:
     spots = spots[inside]
     if len(spots) < 3 or sleeve[spots[:, 1], spots[:, 0]].mean() < 0.75:
         return np.ones(sleeve.shape, bool)
-    near = [_to_segment(x, y, a, b) for a, b in itertools.pairwise(chain)]
-    return (near[0] < BONE[0] * place.unit) | (near[1] < BONE[1] * place.unit)
+    arm = np.zeros(sleeve.shape, bool)
+    for (a, b), (wide, narrow) in zip(itertools.pairwise(chain), itertools.pairwise(BONE), strict=True):
+        along = np.clip(
+            ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / max(1.0, float((b - a) @ (b - a))), 0, 1
+        )
+        arm |= _to_segment(x, y, a, b) < (wide + (narrow - wide) * along) * place.unit
+    return arm
 
 
 def _reaching(mask: Plane, points: list[NDArray[np.float32]], distance: float) -> Plane:

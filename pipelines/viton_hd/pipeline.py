@@ -50,6 +50,7 @@ PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
 LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
 LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
+SKIN_SHADOW = np.array([0.85, 1.1, 1.2], np.float32)  # skin in shadow is redder
 FEATHER = 1 / 1100  # of the window's height; a photograph's own edges are about as soft
 EDGES = (0.045, 1e-3)  # how far (in shoulder widths) parsed outlines follow the photograph's, and its least variance
 
@@ -325,7 +326,8 @@ class VitonHDPipeline:
             known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
             worn &= ~covering.skin_coloured(photo, known_skin, worn & arms)
             bare = np.isin(layout, layouts.ARMS) & ~in_front
-            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front)
+            light = covering.light_from(photo, layout == layouts.FACE)
+            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:
@@ -418,7 +420,7 @@ class VitonHDPipeline:
         if fitted.plan is not None:  # an old sleeve that the new one does not reach hides an arm
             arms = cv2.resize(fitted.plan.skin, self.size[::-1], interpolation=cv2.INTER_NEAREST)
             wanted[uncovered & (arms > 0)] = arms[uncovered & (arms > 0)]
-        wanted[uncovered & (wanted == UPPER13)] = known[uncovered & (wanted == UPPER13)]
+        wanted[uncovered & (wanted == UPPER13)] = 0  # where no cloth lies there is no garment
         wanted[fitted.cloth_mask] = UPPER13
         return wanted
 
@@ -463,7 +465,9 @@ class VitonHDPipeline:
         picture = covering.filled(
             fitted.work.astype(np.float32) / np.float32(255), region, sources, shares, 2.0 * height / self.size[0]
         )
-        return picture if fitted.plan is None else picture * fitted.plan.roundness[..., None]
+        if fitted.plan is None:
+            return picture
+        return picture * fitted.plan.roundness[..., None] ** SKIN_SHADOW
 
     @torch.inference_mode()
     def published(self, fitted: _Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:

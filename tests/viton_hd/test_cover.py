@@ -169,6 +169,29 @@ def test_folds_are_taken_from_plain_cloth_only(patterned):
     assert strength == 0 if patterned else 0.02 < strength < 0.3
 
 
+def test_arms_are_round_and_darker_away_from_the_light():
+    sleeves = np.zeros(SHAPE, np.uint8)
+    sleeves[100:300, 50:74] = 6
+    even, left, right = (covering.bare_arms(sleeves, UNIT, light)[1][200] for light in (0.0, -1.0, 1.0))
+    assert even[62] > even[51] and even[62] > even[73] and even[20] == 1
+    assert left[53] > left[71] and right[53] < right[71]
+
+
+def test_a_wide_sleeve_hides_a_narrower_arm():
+    sleeves = np.zeros(SHAPE, np.uint8)
+    sleeves[100:300, 100:150] = 5
+    arm, _ = covering.bare_arms(sleeves, UNIT)
+    assert 0.3 * 50 < (arm[200] == 5).sum() < 0.7 * 50
+
+
+@pytest.mark.parametrize(("left", "right", "sign"), [(0.8, 0.4, -1), (0.4, 0.8, 1), (0.6, 0.6, 0)])
+def test_the_lit_side_of_the_face_tells_where_the_light_comes_from(left, right, sign):
+    picture = np.full((40, 60, 3), left, np.float32)
+    picture[:, 30:] = right
+    assert np.sign(covering.light_from(picture, np.ones((40, 60), bool))) == sign
+    assert covering.light_from(picture, np.zeros((40, 60), bool)) == 0
+
+
 def test_bare_arms_taken_for_sleeves_are_known_by_their_colour():
     picture = np.full((80, 80, 3), (0.1, 0.2, 0.7), np.float32)
     picture[:, :20] = (0.85, 0.65, 0.55)

@@ -30,6 +30,7 @@ from pipelines.person.garment.regions import (
     symmetric,
     whole,
     without_thin,
+    without_tinted_ground,
 )
 
 PLAIN_SIZE, CLUTTER_SIZE = 400, 160  # longest side for edges, and for palettes
@@ -84,7 +85,7 @@ def cut_out(image: Image) -> Cutout:
     plain = mask is not None and drawn is not None and overlap(mask, drawn) > 0.9
     if mask is None or not LEAST < mask.mean() < MOST:
         raise _none_found("no region that differs from the rim")
-    mask = smooth_outline(without_thin(mask))
+    mask = without_tinted_ground(smooth_outline(without_thin(mask)), lab)
     quality, touching = _quality(mask, lab, plain)
     quality *= min(1.0, apart / 0.3)
     alpha = matte(image, small, mask)

@@ -134,3 +134,36 @@ def smooth_outline(mask: Bits, share: float = 0.005) -> Bits:
     """Round off what is finer than ``share`` of the region's longer side."""
     sigma = max(0.8, share * max(cv2.boundingRect(mask)[2:]))
     return (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma) > 0.55).astype(np.uint8)
+
+
+def without_tinted_ground(mask: Bits, lab: Float) -> Bits:
+    """Open narrow bays in which a coloured ground shows, such as the gap between a hanging sleeve and the body.
+
+    There the ground lies in shadow, so lightness and chroma differ from those of the open ground, but its hue does not.
+
+    Args:
+        mask: (H, W) uint8, 0 or 1.
+        lab: (H, W, 3) float32, L in 0..100, a and b centred on 0.
+
+    Returns:
+        (H, W) uint8. The same mask where the ground has no hue, or the garment has the same.
+    """
+    size = max(cv2.boundingRect(mask)[2:])
+    ring = (cv2.dilate(mask, disc(round(0.08 * size))) > 0) & (cv2.dilate(mask, disc(2)) == 0)
+    core = cv2.erode(mask, disc(max(2, round(0.04 * size)))) > 0
+    if not ring.any() or not core.any():
+        return mask
+    tint = np.median(lab[ring][:, 1:], axis=0)
+    strength = float(np.hypot(*tint))
+    if strength < 15:
+        return mask
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    along = (lab[..., 1] * tint[0] + lab[..., 2] * tint[1]) / (strength * np.maximum(chroma, 1e-3))
+    alike = (along > np.cos(np.deg2rad(18))) & (chroma > 0.35 * strength)
+    if alike[core].mean() > 0.1:
+        return mask
+    bays = connected_to_rim(alike | (mask == 0)) & alike & (mask > 0)
+    bays = cv2.morphologyEx(bays.astype(np.uint8), cv2.MORPH_OPEN, disc(1))
+    if bays.sum() > 0.15 * mask.sum():
+        return mask
+    return np.where(cv2.dilate(bays, disc(1)) > 0, 0, mask).astype(np.uint8)

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.core.errors import InputError
 from pipelines.person.garment.cutout import bleed, cut_out, from_alpha, nearest_fill
-from pipelines.person.garment.regions import ragged, without_thin
+from pipelines.person.garment.regions import ragged, without_thin, without_tinted_ground
 from pipelines.synthetic.flats import render_garment
 from pipelines.synthetic.garments import sample_garment
 from tests.person.garment.conftest import iou, product
@@ -224,3 +224,18 @@ def test_cutting_out_takes_a_third_of_a_second() -> None:
     start = time.process_time()
     cut_out(shot.image)
     assert time.process_time() - start < 0.4  # 0.2 s of processor time when idle
+
+
+def test_a_coloured_ground_does_not_show_between_sleeve_and_body() -> None:
+    lab = np.zeros((200, 200, 3), np.float32)
+    lab[...] = (45, 50, 30)  # red ground
+    mask = np.zeros((200, 200), np.uint8)
+    mask[40:180, 40:160] = 1
+    lab[40:180, 40:160] = (80, 0, 4)  # a white shirt
+    lab[90:110, 90:110] = (45, 50, 30)  # with a red print
+    lab[100:180, 60:68] = (20, 28, 17)  # and a shadowed gap beside the sleeve
+    opened = without_tinted_ground(mask, lab)
+    assert not opened[110:175, 62:66].any(), "the gap stayed closed"
+    assert opened[95:105, 95:105].all() and opened.sum() > 0.93 * mask.sum() - 80 * 12
+    lab[40:180, 40:160] = (45, 48, 32)
+    assert (without_tinted_ground(mask, lab) == mask).all(), "a red shirt on a red ground is left alone"
