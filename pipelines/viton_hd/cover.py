@@ -35,7 +35,7 @@ FRINGE = 0.02  # how far cloth reaches over the old outline
 SLIVER = 0.02  # half the width of what is not worth filling
 RIM = 0.03  # how far the old garment's parse may be off
 SLACK = 0.06  # below the hem the old garment stays from here on
-BONE = (0.15, 0.125, 0.09)  # from the bone to the skin at shoulder, elbow and wrist
+BONE = (0.15, 0.125, 0.09, 0.09)  # from the bone to the skin at shoulder, elbow, wrist and hand
 HAND = 0.22  # a cuff nearer to the wrist bares no arm
 CUFF_SHADOW = 0.3  # how much darker skin is right beside cloth
 NECK_HALF = 0.2  # half the width of a neck
@@ -112,7 +112,7 @@ def cover(
     sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
     for side, name in ((0, 6), (1, 5)):
         sleeves[(sleeves == name) & ~_along_bones(place, side, sleeves == name)] = 0
-    skin, roundness = bare_arms(sleeves, unit, light)
+    skin, roundness = bare_arms(sleeves, unit, light, cloth | protected)
     skin[~fill | ~_reaching(skin > 0, [place.target[[i + CO, i + CI]].mean(0) for i in (0, RIGHT)], 0.45 * unit)] = 0
     under = 1 - CUFF_SHADOW * np.exp(-_distance(cloth) / (0.05 * unit))
     roundness = np.where(skin > 0, roundness * under, roundness).astype(np.float32)
@@ -188,7 +188,7 @@ def light_from(picture: NDArray[np.float32], face: Plane) -> float:
 
 
 def bare_arms(
-    sleeves: NDArray[np.uint8], unit: float, light: float = 0.0
+    sleeves: NDArray[np.uint8], unit: float, light: float = 0.0, beside: Plane | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Arms in the place of old sleeves: as wide as the sleeve, or as an arm where it is wider.
 
@@ -196,6 +196,7 @@ def bare_arms(
         sleeves: (h, w) uint8, 5 and 6 where an old sleeve of the person's left and right arm goes, else 0.
         unit: Shoulder width in pixels.
         light: As of `cover`.
+        beside: (h, w) bool, what an arm touches without a gap: cuffs, hands and the trunk.
 
     Returns:
         (h, w) uint8, the arms; (h, w) float32, how much light a round arm gets there: about 1 in the middle, less at
@@ -203,12 +204,14 @@ def bare_arms(
     """
     depth = np.asarray(cv2.distanceTransform((sleeves > 0).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     inside = (sleeves > 0).astype(np.float32)
+    touching = sleeves > 0 if beside is None else (sleeves > 0) | beside
+    to_ground = np.asarray(cv2.distanceTransform(touching.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     half = np.asarray(cv2.dilate(depth, _disc(0.25 * unit)), np.float32) * inside  # half the sleeve's width here
     half = cv2.GaussianBlur(half, (0, 0), 0.1 * unit) / (cv2.GaussianBlur(inside, (0, 0), 0.1 * unit) + 1e-3)
     inset = np.clip(half - ARM * unit, 0, INSET * unit)
-    arm = depth > inset
-    out = np.clip(1 - (depth - inset) / np.maximum(half - inset, 1.0), 0, 1)  # 0 in the middle, 1 at the side
-    soft = cv2.GaussianBlur(depth, (0, 0), max(1.0, 0.03 * unit))
+    arm = (sleeves > 0) & (to_ground > inset)
+    out = np.clip(1 - (to_ground - inset) / np.maximum(half - inset, 1.0), 0, 1)  # 0 in the middle, 1 at the side
+    soft = cv2.GaussianBlur(to_ground, (0, 0), max(1.0, 0.03 * unit))
     across, down = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     steep = np.maximum(np.hypot(across, down), 1e-3)
     normal = (-across / steep * out, -down / steep * out, np.sqrt(1 - out**2))
@@ -441,7 +444,8 @@ def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:
     if len(spots) < 3 or sleeve[spots[:, 1], spots[:, 0]].mean() < 0.75:
         return np.ones(sleeve.shape, bool)
     arm = np.zeros(sleeve.shape, bool)
-    for (a, b), (wide, narrow) in zip(itertools.pairwise(chain), itertools.pairwise(BONE), strict=True):
+    hand = chain[2] + 0.35 * (chain[2] - chain[1])  # the wrist is seldom found to the pixel
+    for (a, b), (wide, narrow) in zip(itertools.pairwise((*chain, hand)), itertools.pairwise(BONE), strict=True):
         along = np.clip(
             ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / max(1.0, float((b - a) @ (b - a))), 0, 1
         )

@@ -460,8 +460,9 @@ class VitonHDPipeline:
             sources[kind] = np.isin(known, kind) & ~region & ~worn
         if fitted.plan is not None:  # arms are known more finely than the network's parse
             arm = cv2.GaussianBlur((fitted.plan.skin > 0).astype(np.float32), (0, 0), max(1.0, height / 300))
-            for kind in conditioning.FILLS:
-                shares[kind] = arm if kind == conditioning.SKIN else shares[kind] * (1 - arm)
+            shares = {kind: arm if kind == conditioning.SKIN else share * (1 - arm) for kind, share in shares.items()}
+            others = sum(share for kind, share in shares.items() if kind != conditioning.FILLS[0])
+            shares[conditioning.FILLS[0]] = np.clip(1 - others, 0, 1)  # what is nothing else is background
         picture = covering.filled(
             fitted.work.astype(np.float32) / np.float32(255), region, sources, shares, 2.0 * height / self.size[0]
         )
