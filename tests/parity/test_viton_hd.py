@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image as PilImage
 from torch import Tensor
+from torch.nn import functional
 
 from pipelines.core import checkpoint
 from pipelines.viton_hd import flow, preprocess
@@ -155,22 +156,41 @@ def test_flow(case: Case, record: Any) -> None:
         ("seg_input", steps.seg_input),
         ("parse_pred_down", steps.parse_small),
         ("c_gmm", steps.cloth_small),
-        ("warped_c", steps.warped_cloth),
-        ("alias_x", steps.alias_input),
     ):
         close(name, *strided(name, found), TOLERANCE, record)
     step = stride.get("grid", 1)
-    close("grid", steps.grid[:, ::step, ::step], arrays["grid"], GRID, record)
+    grid = arrays["grid"]
+    close("grid", steps.grid[:, ::step, ::step], grid, GRID, record)
+    # Sampled where the reference sampled, the cloth is the reference's, to the tolerance.
+    coarse = stride.get("warped_c", 1)
+    if step % coarse == 0:
+        cloth = flow.to_inputs(samples).cloth
+        here = functional.grid_sample(cloth, grid, padding_mode="border", align_corners=False)
+        known = arrays["warped_c"][:, :, :: step // coarse, :: step // coarse]
+        close("warped_c at the reference's grid", here, known, TOLERANCE, record)
+    # The published spline inverts a matrix in float32, and processors round that differently: by a few thousandths of a
+    # pixel, far below the grid's own tolerance, but at an edge of the cloth above that of a colour. What the measured
+    # difference of the grids explains there is allowed, and nothing else.
+    shift = (steps.grid[:, ::step, ::step] - grid).abs().amax((0, 1, 2)) * torch.tensor([size[1] / 2, size[0] / 2])
+    both = torch.cat([steps.warped_cloth, steps.warped_mask], 1)
+    spread = (functional.max_pool2d(both, 3, 1, 1) + functional.max_pool2d(-both, 3, 1, 1)).amax(1, keepdim=True)
+    slack = 2 * float(shift.max()) * spread
+    record("max_grid_difference_in_pixels", float(shift.max()))
+
     # What follows from labels may differ where they do, and nowhere else.
-    for name, found in (
-        ("gmm_input", steps.gmm_input),
-        ("misalign_mask", steps.misalign),
-        ("parse_div", steps.parse_divided),
-        ("out", steps.output),
+    for name, found, follows in (
+        ("warped_c", steps.warped_cloth, False),
+        ("alias_x", steps.alias_input, False),
+        ("gmm_input", steps.gmm_input, True),
+        ("misalign_mask", steps.misalign, True),
+        ("parse_div", steps.parse_divided, True),
+        ("out", steps.output, True),
     ):
         gap = difference(*strided(name, found))
         record(f"max_abs_diff:{name}", float(gap.max()))
-        assert (gap > TOLERANCE).mean() <= (NEAR_TIES if differing else 0), f"{name}: {gap.max():.3e}"
+        every = stride.get(name, 1)
+        allowed = TOLERANCE + (slack[:, :, ::every, ::every].numpy() if name != "gmm_input" else 0)
+        assert (gap > allowed).mean() <= (NEAR_TIES if differing and follows else 0), f"{name}: {gap.max():.3e}"
 
     picture = flow.to_pictures(steps.output)[0]
     assert picture.shape == (*size, 3) and picture.dtype == np.uint8
