@@ -38,6 +38,7 @@ LEAST, MOST = 0.012, 0.93  # share of the picture that a garment may cover
 PREFERENCE = 1.1  # how much better the outline before a plain ground counts
 TELLING = 0.08  # below this rating palettes say nothing, as with white on white
 CERTAIN = 0.9  # no other outline is tried beyond this rating
+NOTHING = 0.02  # below this rating, without a plain ground, there is no garment: noise has up to 0.003
 GOOD = 0.6  # below this quality the cut-out is called doubtful
 Float = NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
@@ -83,7 +84,7 @@ def cut_out(image: Image) -> Cutout:
     drawn = mask
     mask, apart = _by_palettes(lab, drawn)
     plain = mask is not None and drawn is not None and overlap(mask, drawn) > 0.9
-    if mask is None or not LEAST < mask.mean() < MOST:
+    if mask is None or not LEAST < mask.mean() < MOST or (drawn is None and apart < NOTHING):
         raise _none_found("no region that differs from the rim")
     mask = without_tinted_ground(smooth_outline(without_thin(mask)), lab)
     quality, touching = _quality(mask, lab, plain)
