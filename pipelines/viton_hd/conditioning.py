@@ -6,8 +6,8 @@ cloth; the region to be redrawn is marked in the channel of class 12 of the agno
 drawing of the paper; and ALIASGenerator puts out, beside RGB, an opacity and a log-shading of the warped cloth, so that
 prints keep the sharpness of the garment's photograph at any size; and its RGB is a correction of a first fill, in which
 each class of the wanted parse flows in from where it is known, so that plain backgrounds and sleeves of skin need no
-learning (of what it puts out, the pipeline uses the shading; see weights/cards/viton-hd.md). The neck counts as face, not
-as background as in the published table: it has to be filled with skin.
+learning (of what it puts out, the pipeline uses the shading; see weights/cards/viton-hd.md). The neck counts as face,
+not as background as in the published table: it has to be filled with skin.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The steps, in order: find the person, parse, find joints, cut the garment out, fit it to the body, plan where it lies
 and what may change (cover.py), predict the dressed person's parse (SegGenerator), fill what comes to light, lay the
-garment's own pixels over it in the light of the photograph and of ALIASGenerator, paste back. The last step copies every
-pixel outside the declared mask from the input.
+garment's own pixels over it in the light of the photograph and of ALIASGenerator, paste back. The last step copies
+every pixel outside the declared mask from the input.
 """
 
 from __future__ import annotations
