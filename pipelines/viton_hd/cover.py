@@ -72,7 +72,13 @@ class Cover:
 
 
 def cover(
-    alpha: NDArray[np.float32], place: Fit, old: Plane, bare: Plane, protected: Plane, light: float = 0.0
+    alpha: NDArray[np.float32],
+    place: Fit,
+    old: Plane,
+    bare: Plane,
+    protected: Plane,
+    light: float = 0.0,
+    gaps: Plane | None = None,
 ) -> Cover:
     """Plan the window.
 
@@ -83,6 +89,7 @@ def cover(
         bare: (h, w) bool, the arms' skin: a sleeve covers it to its outline.
         protected: (h, w) bool, what stays in front.
         light: Where the light comes from, -1 (left) to 1 (right), as `light_from` says.
+        gaps: (h, w) bool, where background shows between arm and trunk, as `gaps_in` says; no cloth lies there.
     """
     unit = place.unit
     core = _opened(alpha > 0.6, RAGGED * unit)
@@ -92,7 +99,8 @@ def cover(
     fringed = _distance(old | bare) < FRINGE * unit  # cloth covers the old garment's blurred rim too
     grown = fringed & (distance < REACH * unit) & ~beyond & ~(above & (distance > COLLAR * unit))
     grown &= ~neck_opening(place, old.shape)
-    cloth = _without_crumbs(_rounded((core | grown), ROUND * unit) & ~protected)
+    cloth = _rounded((core | grown), ROUND * unit) & ~protected
+    cloth = _without_crumbs(cloth if gaps is None else cloth & ~gaps)
     left = old & ~cloth
     # Below the new hem the old garment stays: nobody can know what is under a coat.
     x, y = _grid(old.shape)
@@ -317,14 +325,18 @@ def relief(parts: NDArray[np.uint8], cloth: Plane, unit: float) -> NDArray[np.fl
 
 
 def without_islands(protected: Plane, layout: NDArray[np.uint8]) -> Plane:
-    """Drop scraps of hair or bag that lie on the old garment by themselves: they are fur, buttons and prints.
+    """Drop scraps of hair, skin or bag that lie on the old garment by themselves: they are fur, buttons and prints.
 
     Args:
         protected: (h, w) bool.
         layout: (h, w) uint8 of `LIP_NAMES`.
     """
     out = protected.copy()
-    for names, least in (((layouts.HAIR, layouts.HAT, layouts.SUNGLASSES), 0.15), ((layouts.BAG,), 0.04)):
+    for names, least in (
+        ((layouts.HAIR, layouts.HAT, layouts.SUNGLASSES), 0.15),
+        ((layouts.BAG,), 0.04),
+        (layouts.ARMS, 0.12),
+    ):
         part = protected & np.isin(layout, names)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8))
         limit = (
@@ -341,6 +353,14 @@ def without_islands(protected: Plane, layout: NDArray[np.uint8]) -> Plane:
             if area < limit and around > 0.6:
                 out[window][here] = False
     return out
+
+
+def gaps_in(person: Plane, unit: float) -> Plane:
+    """Background that a person encloses, as between a bent arm and the trunk: (h, w) bool."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((~person).astype(np.uint8), connectivity=4)
+    border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    enclosed = [n for n in range(1, count) if n not in border and stats[n, cv2.CC_STAT_AREA] > 0.01 * unit**2]
+    return np.isin(parts, enclosed) & ~person
 
 
 def skin_coloured(picture: NDArray[np.float32], skin: Plane, where: Plane) -> Plane:

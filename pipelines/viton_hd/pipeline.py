@@ -328,7 +328,8 @@ class VitonHDPipeline:
             worn &= ~covering.skin_coloured(photo, known_skin, worn & arms)
             bare = np.isin(layout, layouts.ARMS) & ~in_front
             light = covering.light_from(photo, layout == layouts.FACE)
-            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light)
+            gaps = covering.gaps_in(layout > 0, place.unit)
+            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:

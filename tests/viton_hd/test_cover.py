@@ -192,6 +192,17 @@ def test_the_lit_side_of_the_face_tells_where_the_light_comes_from(left, right, 
     assert covering.light_from(picture, np.zeros((40, 60), bool)) == 0
 
 
+def test_background_between_arm_and_trunk_stays():
+    place, person = short_sleeved(), np.zeros(SHAPE, bool)
+    person[60:300, 60:240] = True
+    person[160:190, 110:130] = False  # a gap
+    person[200:203, 150:153] = False  # a crumb of the parse
+    gaps = covering.gaps_in(person, UNIT)
+    assert gaps[175, 120] and not gaps[201, 151] and not gaps[10, 10]
+    plan = covering.cover(shirt(place), place, body(place), NOTHING, NOTHING, gaps=gaps)
+    assert not plan.cloth[gaps].any() and plan.cloth[175, 150]
+
+
 def test_bare_arms_taken_for_sleeves_are_known_by_their_colour():
     picture = np.full((80, 80, 3), (0.1, 0.2, 0.7), np.float32)
     picture[:, :20] = (0.85, 0.65, 0.55)
