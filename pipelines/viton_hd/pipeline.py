@@ -455,13 +455,16 @@ class VitonHDPipeline:
         region = fitted.edit_work if fitted.plan is None else _widened(fitted.plan.fill, height / 150)
         known = TO_PARSE13[fitted.layout]
         worn = np.isin(fitted.layout, masks.WORN["upper"])
-        sources, shares = {}, {}
+        sources: dict[tuple[int, ...], NDArray[np.bool_]] = {}
+        shares: dict[tuple[int, ...], NDArray[np.float32]] = {}
         for kind in conditioning.FILLS:
             share = cv2.GaussianBlur(np.isin(wanted, kind).astype(np.float32), (0, 0), 1.0)
-            shares[kind] = np.clip(cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+            large = np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+            shares[kind] = np.clip(large, 0, 1)
             sources[kind] = np.isin(known, kind) & ~region & ~worn
         if fitted.plan is not None:  # arms are known more finely than the network's parse
-            arm = cv2.GaussianBlur((fitted.plan.skin > 0).astype(np.float32), (0, 0), max(1.0, height / 300))
+            skin = (fitted.plan.skin > 0).astype(np.float32)
+            arm = np.asarray(cv2.GaussianBlur(skin, (0, 0), max(1.0, height / 300)), np.float32)
             shares = {kind: arm if kind == conditioning.SKIN else share * (1 - arm) for kind, share in shares.items()}
             others = sum(share for kind, share in shares.items() if kind != conditioning.FILLS[0])
             shares[conditioning.FILLS[0]] = np.clip(1 - others, 0, 1)  # what is nothing else is background
@@ -470,7 +473,7 @@ class VitonHDPipeline:
         )
         if fitted.plan is None:
             return picture
-        return picture * fitted.plan.roundness[..., None] ** SKIN_SHADOW
+        return np.asarray(picture * fitted.plan.roundness[..., None] ** SKIN_SHADOW, np.float32)
 
     @torch.inference_mode()
     def published(self, fitted: _Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:
