@@ -48,6 +48,7 @@ FOLDS = (0.033, 0.23)  # between which scales folds are looked for
 FOLD_STRENGTH = 0.55
 OUTLINE, UNDER = 0.16, 0.28  # log-shading towards the outline, and under a sleeve
 GUIDE_HEIGHT = 384  # pixels
+ARMS = ((0, 6), (1, 5))  # side of the picture and class: the arm on its left is the person's right one
 Plane = NDArray[np.bool_]
 
 
@@ -109,16 +110,15 @@ def cover(
     below = y > hem[0, 1] + slope * (x - hem[0, 0]) + SLACK * unit
     within = (x > hem[:, 0].min() - 0.1 * unit) & (x < hem[:, 0].max() + 0.1 * unit)
     left &= ~(below & within & ~beyond)
-    for side, name in ((0, 6), (1, 5)):
+    for side, name in ARMS:
         cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
-        if (
-            np.linalg.norm(cuff - place.wrists[side]) < HAND * unit
-        ):  # what is left beyond is no arm but a coat, or a hand
+        # What is left beyond a cuff at the wrist is no arm but a coat, or a hand.
+        if np.linalg.norm(cuff - place.wrists[side]) < HAND * unit:
             left &= ~((arms == name) & (distance > RIM * unit))
     left = cv2.morphologyEx(left.astype(np.uint8), cv2.MORPH_OPEN, _disc(SLIVER * unit)) > 0
     fill = (_distance(left) < RIM * unit) & ~protected & ~cloth
     sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
-    for side, name in ((0, 6), (1, 5)):
+    for side, name in ARMS:
         sleeves[(sleeves == name) & ~_along_bones(place, side, sleeves == name)] = 0
     skin, roundness = bare_arms(sleeves, unit, light, cloth | protected)
     skin[~fill | ~_reaching(skin > 0, [place.target[[i + CO, i + CI]].mean(0) for i in (0, RIGHT)], 0.45 * unit)] = 0
@@ -138,7 +138,7 @@ def beyond_cuffs(place: Fit, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """
     x, y = _grid(shape)
     beyond = np.zeros(shape, np.uint8)
-    for side, name in ((0, 6), (1, 5)):  # the arm on the left of the picture is the person's right one
+    for side, name in ARMS:
         first = RIGHT * side
         root, cuff = (place.target[[first + S, first + A]].mean(0), place.target[[first + CO, first + CI]].mean(0))
         middle = place.target[[first + EO, first + EI]].mean(0)
@@ -165,23 +165,12 @@ def beyond_cuffs(place: Fit, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 def above_collar(place: Fit, shape: tuple[int, int]) -> Plane:
     """(h, w) bool, what is above the line from shoulder to shoulder along the neckline."""
-    t = place.target
-    line = np.array([t[S], t[N], t[NECK], t[RIGHT + N], t[RIGHT + S]], np.float64)
-    high = -10.0 * shape[0]
-    outline = np.vstack([line, [[line[-1, 0], high], [line[0, 0], high]]])
-    canvas = np.zeros(shape, np.uint8)
-    cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], 1)
-    return canvas > 0
+    return _above(place.target[[S, N, NECK, RIGHT + N, RIGHT + S]], shape)
 
 
 def neck_opening(place: Fit, shape: tuple[int, int]) -> Plane:
     """(h, w) bool, between the ends of the neckline and above it: cloth never grows into it."""
-    t = place.target
-    line = np.array([t[N], t[NECK], t[RIGHT + N]], np.float64)
-    high = -10.0 * shape[0]
-    canvas = np.zeros(shape, np.uint8)
-    cv2.fillPoly(canvas, [np.round(np.vstack([line, [[line[-1, 0], high], [line[0, 0], high]]])).astype(np.int32)], 1)
-    return canvas > 0
+    return _above(place.target[[N, NECK, RIGHT + N]], shape)
 
 
 def light_from(picture: NDArray[np.float32], face: Plane) -> float:
@@ -479,6 +468,15 @@ def _reaching(mask: Plane, points: list[NDArray[np.float32]], distance: float) -
     x, y = _grid(mask.shape)
     near = np.minimum.reduce([np.hypot(x - p[0], y - p[1]) for p in points]) < distance
     return mask & np.isin(parts, np.unique(parts[near & mask]))
+
+
+def _above(line: NDArray[np.float32], shape: tuple[int, int]) -> Plane:
+    """(h, w) bool, everything above a polyline (n, 2)."""
+    high = -10.0 * shape[0]
+    outline = np.vstack([line.astype(np.float64), [[line[-1, 0], high], [line[0, 0], high]]])
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], 1)
+    return canvas > 0
 
 
 def _opened(mask: Plane, radius: float) -> Plane:

@@ -116,7 +116,6 @@ class _Fitted:
     small_pose: Pose
     edit: NDArray[np.bool_]  # network size
     edit_work: NDArray[np.bool_]  # working size
-    protected: NDArray[np.bool_]  # network size
     cloth: NDArray[np.float32]  # network size, RGB in [0, 1]
     cloth_mask: NDArray[np.bool_]
     cloth_work: NDArray[np.float32]  # working size
@@ -348,7 +347,6 @@ class VitonHDPipeline:
             small_layout=small_layout,
             small_pose=pose,
             edit=self._small(edit),
-            protected=self._small(in_front),
             edit_work=edit,
             cloth=cloth,
             cloth_mask=small_cloth & self._small(edit),
