@@ -24,6 +24,8 @@ from pipelines.core import checkpoint
 from pipelines.core.errors import PipelineError
 from pipelines.core.runtime import Runtime, channels_last
 
+LR = 1.5e-3  # peak learning rate where neither the user nor the training names one
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -33,7 +35,8 @@ class TrainConfig:
         minutes: Wall-clock budget over all resumed parts; None when ``steps`` bounds the run.
         steps: Optimizer steps; None when ``minutes`` bounds the run.
         batch: Samples a step.
-        lr: Peak learning rate.
+        lr: Peak learning rate; None leaves it to the training.
+        betas: AdamW's decay rates of its two moments.
         weight_decay: AdamW's decoupled decay, applied to tensors with two or more dimensions.
         warmup: Steps of linear warm-up.
         clip: Largest gradient norm.
@@ -46,7 +49,8 @@ class TrainConfig:
     minutes: float | None = 30.0
     steps: int | None = None
     batch: int = 16
-    lr: float = 1.5e-3
+    lr: float | None = None
+    betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.02
     warmup: int = 60
     clip: float = 1.0
@@ -54,6 +58,22 @@ class TrainConfig:
     workers: int = 0
     seed: int = 0
     checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A second network that the model's loss plays against, with an optimiser of its own: a GAN's discriminator.
+
+    Attributes:
+        network: Trained in place.
+        loss: ``() -> (scalar, figures to log)`` on what the model's loss last saw and made; called under autocast after
+            every step of the model.
+        rate: Its learning rate as a multiple of the model's.
+    """
+
+    network: nn.Module
+    loss: Callable[[], tuple[Tensor, dict[str, float]]]
+    rate: float = 1.0
 
 
 class SampleStream(IterableDataset):
@@ -109,6 +129,7 @@ def fit(
     *,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     evaluate_seconds: float = 600.0,
+    rival: Rival | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Train ``model`` and return its averaged copy, in eval mode.
@@ -122,11 +143,14 @@ def fit(
         runtime: Device and dtype.
         evaluate: Called on the averaged model now and then; its figures go to the log.
         evaluate_seconds: Time between evaluations.
+        rival: Steps after the model on every batch, and is stored and resumed with it.
         log: Receives one line now and then.
 
     Raises:
         PipelineError: ``train.bound`` if neither or both of minutes and steps are given;
-            ``train.diverged`` if the loss stops being finite.
+            ``train.diverged`` if a loss stops being finite; ``train.resume`` if the folder holds a run with a rival
+            where this one has none, or the other way round.
+        WeightsError: ``weights.mismatch`` if the folder holds a run of another network.
     """
     if (config.minutes is None) == (config.steps is None):
         raise PipelineError(
@@ -137,29 +161,44 @@ def fit(
     torch.manual_seed(config.seed)
     model = channels_last(model.to(runtime.device))
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+    optimizer = _optimizer(model, config)
+    second = None
+    if rival is not None:
+        channels_last(rival.network.to(runtime.device)).train()
+        second = _optimizer(rival.network, config)
+    peak = LR if config.lr is None else config.lr
     state = {"step": 0, "seconds": 0.0, "parts": 0}
     if (folder / "state.pt").is_file():
         stored = checkpoint.read_torch(folder / "state.pt")
-        model.load_state_dict(stored["model"])
+        if ("rival" in stored) != (rival is not None):
+            raise PipelineError(
+                "train.resume",
+                "This run folder holds a training of another kind",
+                seen=folder,
+                remedy="Name another folder",
+            )
+        checkpoint.load_strict(model, stored["model"], source=str(folder / "state.pt"))
         averaged.load_state_dict(stored["averaged"])
         optimizer.load_state_dict(stored["optimizer"])
+        if rival is not None and second is not None:
+            checkpoint.load_strict(rival.network, stored["rival"]["network"], source=str(folder / "state.pt"))
+            second.load_state_dict(stored["rival"]["optimizer"])
         state = stored["state"]
         log(f"resumed at step {state['step']}, {state['seconds'] / 60:.1f} min")
     state["parts"] += 1
     source = batches(draw, config, offset=state["parts"])
 
     def save() -> None:
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "state": state,
-                "config": asdict(config),
-            },
-            folder / "state.pt.part",
-        )
+        everything = {
+            "model": model.state_dict(),
+            "averaged": averaged.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "state": state,
+            "config": asdict(config),
+        }
+        if rival is not None and second is not None:
+            everything["rival"] = {"network": rival.network.state_dict(), "optimizer": second.state_dict()}
+        torch.save(everything, folder / "state.pt.part")
         os.replace(folder / "state.pt.part", folder / "state.pt")
 
     before, started = state["seconds"], time.monotonic()
@@ -170,27 +209,17 @@ def fit(
         part = state["seconds"] / (config.minutes * 60) if config.minutes else state["step"] / (config.steps or 1)
         if part >= 1:
             break
-        rate = (
-            config.lr * min(1.0, (state["step"] + 1) / config.warmup) * (0.5 * (1 + math.cos(math.pi * part)) + 0.005)
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = peak * min(1.0, (state["step"] + 1) / config.warmup) * (0.5 * (1 + math.cos(math.pi * part)) + 0.005)
         batch = {k: v.to(runtime.device, non_blocking=True) for k, v in next(source).items()}
         model.train()
         with runtime.autocast():
             value, figures = loss(model, batch)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        if torch.isfinite(norm):
-            optimizer.step()
-        elif not torch.isfinite(value):
-            raise PipelineError(
-                "train.diverged",
-                "The loss is no longer finite",
-                seen=float(value.detach()),
-                remedy="Lower the rate, resume",
-            )
+        _descend(model, optimizer, value, rate, config.clip)
+        if rival is not None and second is not None:
+            with runtime.autocast():
+                against, more = rival.loss()
+            _descend(rival.network, second, against, rate * rival.rate, config.clip)
+            figures = {**figures, "rival": float(against.detach()), **more}
         state["step"] += 1
         _average(averaged, model, min(config.ema, (1 + state["step"]) / (10 + state["step"])))
         recent.append({"loss": float(value.detach()), **figures})
@@ -217,6 +246,32 @@ def fit(
     if evaluate:
         _append(folder, {"step": state["step"], "minutes": round(state["seconds"] / 60, 2), **evaluate(averaged)}, log)
     return averaged
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(_groups(network, config.weight_decay), lr=LR, betas=config.betas)
+
+
+def _descend(network: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor, rate: float, clip: float) -> None:
+    """One step down ``value``; left out where the gradient alone is not finite.
+
+    Raises:
+        PipelineError: ``train.diverged``.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
+    if torch.isfinite(norm):
+        optimizer.step()
+    elif not torch.isfinite(value):
+        raise PipelineError(
+            "train.diverged",
+            "The loss is no longer finite",
+            seen=float(value.detach()),
+            remedy="Lower the rate, resume",
+        )
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -121,6 +121,39 @@ def blur(maps: Tensor) -> Tensor:
     return F.conv2d(maps, line.view(1, 1, 1, -1).repeat(channels, 1, 1, 1), padding=(0, half), groups=channels)
 
 
+def seg_inputs(inputs: Inputs, noise: Tensor) -> Tensor:
+    """(B, 21, 256, 192): cloth mask, masked cloth, agnostic parse, pose, and ``noise`` (B, 1, 256, 192)."""
+    smooth = (inputs.cloth_mask, inputs.cloth * inputs.cloth_mask, inputs.parse_agnostic, inputs.pose)
+    small = [F.interpolate(x, size=NETWORK_SIZE, mode="bilinear", align_corners=False) for x in smooth]
+    return torch.cat([*small, noise.to(inputs.cloth.device)], 1)
+
+
+def gmm_inputs(inputs: Inputs, upper: Tensor, size: tuple[int, int] = NETWORK_SIZE) -> tuple[Tensor, Tensor]:
+    """Person (B, 7, *size) and cloth (B, 3, *size) by nearest sampling, unlike `seg_inputs`, as published.
+
+    ``upper`` is (B, 1, H, W), 1 where the garment is wanted; ``size`` is a quarter of GMM's load size.
+    """
+    person = torch.cat([F.interpolate(x, size=size) for x in (upper, inputs.pose, inputs.agnostic)], 1)
+    return person, F.interpolate(inputs.cloth, size=size)
+
+
+def warp(inputs: Inputs, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Cloth (B, 3, h, w) in [-1, 1] and its mask (B, 1, h, w) in [0, 1], sampled where ``grid`` (B, h, w, 2) says."""
+    flat = torch.cat([inputs.cloth, inputs.cloth_mask], 1)
+    warped = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    return warped[:, :3], warped[:, 3:]
+
+
+def alias_inputs(
+    inputs: Inputs, parse: Tensor, warped_cloth: Tensor, warped_mask: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x (B, 9, H, W), divided labels (B, 8, H, W) and misalignment (B, 1, H, W) for ``parse`` (B, 7, H, W)."""
+    misalign = (parse[:, UPPER7 : UPPER7 + 1] - warped_mask).clamp(min=0)
+    divided = torch.cat([parse, misalign], 1)
+    divided[:, UPPER7 : UPPER7 + 1] -= misalign
+    return torch.cat([inputs.agnostic, inputs.pose, warped_cloth], 1), divided, misalign
+
+
 @torch.inference_mode()
 def run(
     inputs: Inputs,
@@ -152,33 +185,21 @@ def run(
     # 1. What will stand where: the parse of the dressed person.
     if seg_noise is None:
         seg_noise = segmentation_noise(seed, (len(inputs.cloth), 1, *NETWORK_SIZE))
-    masked = inputs.cloth * inputs.cloth_mask
-    smooth = (inputs.cloth_mask, masked, inputs.parse_agnostic, inputs.pose)
-    small = [F.interpolate(x, size=NETWORK_SIZE, mode="bilinear", align_corners=False) for x in smooth]
-    seg_input = torch.cat([*small, seg_noise.to(device)], 1)
+    seg_input = seg_inputs(inputs, seg_noise)
     parse_small = seg(seg_input).float()
     wide = blur(F.interpolate(parse_small, size=size, mode="bilinear", align_corners=False))
     labels = torch.from_numpy(TO_PARSE7).to(device)[wide.argmax(1)]
     parse = one_hot(labels, CLASSES7)
     report(on_step, 1, 3)
 
-    # 2. The cloth in the shape of the body. Nearest sampling here, unlike above, as published.
-    gmm_input = torch.cat(
-        [F.interpolate(x, size=NETWORK_SIZE) for x in (parse[:, UPPER7 : UPPER7 + 1], inputs.pose, inputs.agnostic)], 1
-    )
-    cloth_small = F.interpolate(inputs.cloth, size=NETWORK_SIZE)
+    # 2. The cloth in the shape of the body.
+    gmm_input, cloth_small = gmm_inputs(inputs, parse[:, UPPER7 : UPPER7 + 1])
     theta, grid = gmm(gmm_input, cloth_small)
-    warped = F.grid_sample(
-        torch.cat([inputs.cloth, inputs.cloth_mask], 1), grid, padding_mode="border", align_corners=False
-    )
-    warped_cloth, warped_mask = warped[:, :3], warped[:, 3:]
+    warped_cloth, warped_mask = warp(inputs, grid)
     report(on_step, 2, 3)
 
     # 3. The picture. Cloth that is wanted but not covered by the warped one has a label and a normalisation of its own.
-    misalign = (parse[:, UPPER7 : UPPER7 + 1] - warped_mask).clamp(min=0)
-    divided = torch.cat([parse, misalign], 1)
-    divided[:, UPPER7 : UPPER7 + 1] -= misalign
-    alias_input = torch.cat([inputs.agnostic, inputs.pose, warped_cloth], 1)
+    alias_input, divided, misalign = alias_inputs(inputs, parse, warped_cloth, warped_mask)
     output = alias(alias_input, parse, divided, misalign, seeded_noise(seed))
     report(on_step, 3, 3)
     return Steps(

@@ -187,12 +187,19 @@ class SpectralConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        if self.training:
-            with torch.no_grad():
-                matrix = self.weight_orig.flatten(1)
-                self.weight_v.copy_(F.normalize(matrix.t() @ self.weight_u, dim=0))
-                self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0))
-        return F.conv2d(x, self.weight, self.bias, padding=self.padding)
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the singular value to 1 in 256
+            if self.training:
+                self.settle(1)
+            weight = self.weight
+        return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+    @torch.no_grad()
+    def settle(self, steps: int) -> None:
+        """Take ``steps`` power iterations. Averaged weights need some: the average of unit vectors is none."""
+        matrix = self.weight_orig.flatten(1)
+        for _ in range(steps):
+            self.weight_v.copy_(F.normalize(matrix.t() @ self.weight_u, dim=0))
+            self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0))
 
 
 def mask_norm(x: Tensor, mask: Tensor) -> Tensor:

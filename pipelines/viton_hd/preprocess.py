@@ -3,7 +3,7 @@
 Source: sizes, radii and orders as in shadow2496/VITON-HD 02afa4b (facts only, no code). Shapes are drawn with Pillow,
 whose rasteriser decides single pixels, so that the published weights see what they were trained on.
 
-    root/test_pairs.txt                            lines "person.jpg cloth.jpg"
+    root/test_pairs.txt                            lines "person.jpg cloth.jpg"; train_pairs.txt and train/ likewise
     root/test/image/NAME.jpg                       the person
     root/test/image-parse/NAME.png                 palette picture of the 20 LIP ids
     root/test/openpose-img/NAME_rendered.png       the skeleton, drawn on black
@@ -114,9 +114,7 @@ def read_sample(
     folder, stem = Path(root) / mode, Path(person).stem
     smooth, exact = PilImage.Resampling.BILINEAR, PilImage.Resampling.NEAREST
     image = _open(folder / "image" / person, "RGB", size, smooth)
-    parse = np.asarray(_open(folder / "image-parse" / f"{stem}.png", None, size, exact))
-    if parse.ndim != 2 or parse.max() > 19:
-        raise _layout("A parse must hold one of the 20 LIP ids per pixel", f"{stem}.png: {parse.shape}, {parse.max()}")
+    parse = read_parse(root, person, mode=mode, size=size)
     joints = read_keypoints(folder / "openpose-json" / f"{stem}_keypoints.json")
     mask = np.asarray(_open(folder / "cloth-mask" / cloth, "L", size, exact))
     return Sample(
@@ -129,6 +127,20 @@ def read_sample(
         np.asarray(_open(folder / "cloth" / cloth, "RGB", size, smooth)),
         (mask >= 128).astype(np.uint8),
     )
+
+
+def read_parse(root: str | Path, person: str, *, mode: str = "test", size: tuple[int, int] = LOAD_SIZE) -> Labels:
+    """The whole parse of a person, with the garment they wear: (H, W) uint8 LIP ids.
+
+    Raises:
+        InputError: ``data.layout``.
+    """
+    name = f"{Path(person).stem}.png"
+    path = Path(root) / mode / "image-parse" / name
+    parse = np.asarray(_open(path, None, size, PilImage.Resampling.NEAREST))
+    if parse.ndim != 2 or parse.max() > 19:
+        raise _layout("A parse must hold one of the 20 LIP ids per pixel", f"{name}: {parse.shape}, {parse.max()}")
+    return parse
 
 
 def read_keypoints(path: str | Path) -> NDArray[np.float64]:

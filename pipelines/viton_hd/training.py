@@ -1,101 +1,56 @@
-"""Training the three networks, self-supervised from single photographs or on the VITON-HD data set.
+"""Training the three networks, from single photographs (ours) or on the data set of VITON-HD (the paper's way).
 
-Single photographs (CCP layout and rendered people): pairs.py un-warps the worn garment into a flat one and fits it
-back with errors, so that each photo is its own ground truth. Losses, ours: cross-entropy and Dice for SegGenerator;
-for ALIASGenerator L1 and its gradient inside the edit region, a feature distance, the opacity's cross-entropy against
-where the garment truly is, and smoothness of the shading.
-
-The VITON-HD data set (layout of preprocess.py): the paper's losses (section 3 and appendix A): cross-entropy and a
-conditional least-squares GAN for SegGenerator; L1 and the second-order constraint on the grid's points for GMM; hinge
-GAN, feature matching and feature distance for ALIASGenerator. The paper measures the feature distance with VGG-19
-trained on ImageNet, which cannot be had offline; our own human parser's encoder takes its place.
+The layout of the folder decides. CCP layout: pairs.py un-warps the worn garment into a flat one and fits it back with
+errors, so that each photo is its own ground truth; the losses of losses.py. VITON-HD layout: pairs of person and worn
+garment (paired.py); the losses of adversarial.py, and Adam with the rates that public reimplementations give. Ours
+there: the shared loop's warm-up, cosine, averaging of weights and clipping of gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from pipelines.core import checkpoint, training
 from pipelines.core.errors import InputError
 from pipelines.core.runtime import Runtime
-from pipelines.person.parsing.network import ParsingNet
-from pipelines.viton_hd import conditioning, pairs
-from pipelines.viton_hd.network import CONFIGS, ALIASGenerator, SegGenerator
-from pipelines.viton_hd.warping import GMM
+from pipelines.viton_hd import adversarial, losses, pairs
+from pipelines.viton_hd.discriminator import DiscriminatorConfig, MultiscaleDiscriminator
+from pipelines.viton_hd.network import (
+    CONFIGS,
+    AliasConfig,
+    ALIASGenerator,
+    SegConfig,
+    SegGenerator,
+    SpectralConv2d,
+    VitonHDConfig,
+)
+from pipelines.viton_hd.paired import VITON_HD, layout_of, paired_people
+from pipelines.viton_hd.preprocess import LOAD_SIZE
+from pipelines.viton_hd.warping import GMM, GmmConfig
 
 PARTS = ("seg", "gmm", "alias")
+# Peak rate and Adam's betas on the VITON-HD layout; the discriminator of ALIASGenerator learns four times as fast.
+RATES = {"seg": 4e-4, "gmm": 2e-4, "alias": 1e-4}
+BETAS = {"seg": (0.5, 0.999), "gmm": (0.5, 0.999), "alias": (0.0, 0.9)}
+ALIAS_RIVAL = 4.0
+SETTLED = 30  # power iterations after which averaged weights know their singular value
 
 
-def features_of(parser: ParsingNet) -> Callable[[Tensor], list[Tensor]]:
-    """The parser's encoder maps of pictures in [0, 1], as a frozen feature extractor."""
-    parser.eval().requires_grad_(False)
-    return lambda picture: parser.features((picture * 2 - 1).contiguous(memory_format=torch.channels_last))[:4]
+@dataclass(frozen=True)
+class Task:
+    """What `training.fit` needs beside folder and bounds."""
 
-
-def seg_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """Cross-entropy plus Dice between the predicted and the true 13-class parse, mostly inside the edit region."""
-    c = pairs.conditions(batch)
-    noise = (torch.rand_like(c.edit) < 0.159).float()  # share of ones in the published noise map
-    logits = model.logits(conditioning.seg_input(c, noise)).float()  # type: ignore[operator]
-    weight = 0.1 + c.edit[:, 0]
-    entropy = (F.cross_entropy(logits, c.parse, reduction="none") * weight).sum() / weight.sum()
-    truth = F.one_hot(c.parse, 13).permute(0, 3, 1, 2).float() * c.edit
-    share = logits.softmax(1) * c.edit
-    dice = 1 - ((2 * (share * truth).sum((0, 2, 3)) + 20) / ((share + truth).sum((0, 2, 3)) + 20)).mean()
-    return entropy + 0.5 * dice, {"entropy": float(entropy.detach()), "dice": float(dice.detach())}
-
-
-def alias_loss(
-    features: Callable[[Tensor], list[Tensor]],
-) -> Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, float]]]:
-    """Build the reconstruction loss of ALIASGenerator over self-supervised pairs."""
-
-    def loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        c = pairs.conditions(batch)
-        wanted = batch["noisy_parse"]
-        x, labels, divided, misalign = conditioning.alias_inputs(c, wanted)
-        # Noise scales stay zero: reconstruction gives no reason to grow them, and drawing costs a third of a step.
-        out = model(x, labels, divided, misalign, lambda name, shape: None).float()
-        covered, true_upper = batch["covered"], (c.parse == conditioning.UPPER13).float()[:, None]
-        picture, _, shading = conditioning.compose(out, c, covered, batch["extended"])
-        pixels = 3 * c.edit.sum() + 1
-        difference = (picture - c.image) * c.edit
-        l1 = difference.abs().sum() / pixels
-        gradient = (difference.diff(dim=2).abs().sum() + difference.diff(dim=3).abs().sum()) / pixels
-        painted = ((c.base + out[:, :3] - c.image).abs() * c.edit).sum() / pixels
-        raw = F.binary_cross_entropy_with_logits(out[:, 3:4] + 1, true_upper, reduction="none")
-        opacity = (raw * covered).sum() / (covered.sum() + 1)
-        smooth = shading.diff(dim=2).abs().mean() + shading.diff(dim=3).abs().mean()
-        ours = features(picture)
-        with torch.no_grad():
-            theirs = features(c.image)
-        distance = sum(
-            (a.float() - b.float()).abs().mean() / (b.float().abs().mean() + 1e-3)
-            for a, b in zip(ours, theirs, strict=True)
-        )
-        total = 2 * l1 + gradient + 0.2 * painted + 0.15 * opacity + 0.1 * smooth + 0.35 * distance
-        return total, {"l1": float(l1.detach()), "painted": float(painted.detach()), "opacity": float(opacity.detach())}
-
-    return loss
-
-
-def gmm_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """L1 of warped against worn cloth and outline, plus the paper's 0.04 x second-order difference of the points."""
-    theta, grid = model(batch["person"], batch["cloth_small"])
-    warped = F.grid_sample(batch["cloth"], grid, padding_mode="border", align_corners=False)
-    warped_mask = F.grid_sample(batch["cloth_mask"], grid, padding_mode="border", align_corners=False)
-    worn = (warped * warped_mask - batch["worn"]).abs().mean()
-    outline = (warped_mask - batch["worn_mask"]).abs().mean()
-    side = round((theta.shape[1] // 2) ** 0.5)
-    points = theta.float().reshape(len(theta), 2, side, side)
-    bend = points.diff(n=2, dim=2).abs().mean() + points.diff(n=2, dim=3).abs().mean()
-    return worn + outline + 0.04 * bend, {"worn": float(worn.detach()), "outline": float(outline.detach())}
+    model: nn.Module
+    loss: Callable[[nn.Module, dict[str, Any]], tuple[torch.Tensor, dict[str, float]]]
+    draw: Callable[[Any], dict[str, Any]]
+    values: dict[str, Any]
+    rival: training.Rival | None = None
 
 
 def train(
@@ -110,48 +65,114 @@ def train(
     network: str = "starter",
     parsing: str = "parsing",
     pose: str = "pose",
+    gmm: str = "",
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Train one network on single photographs and write it to ``folder``/PART/weights.
+    """Train one network and write it to ``folder``/PART/weights.
 
     Args:
-        data: Folders in the CCP layout.
-        folder: Run folder; the pairs are prepared there once and the run resumes.
-        config: Bounds and optimiser settings.
+        data: Folders, all in the CCP layout or all in the VITON-HD layout.
+        folder: Run folder; the run resumes. One layout, one folder.
+        config: Bounds and optimiser settings. On the VITON-HD layout betas and weight decay are the paper's way, and
+            the rate is that of `RATES` where none is given.
         runtime: Device and dtype.
         part: ``seg``, ``gmm`` or ``alias``.
-        garments: Folders of photos of upper garments, whose outlines the un-warped garments take.
-        rendered: Rendered people to add to the photographs.
-        network: A name of `CONFIGS`.
-        parsing: Parser whose encoder measures the feature distance.
-        pose: Pose network that finds the joints of the photographs.
+        garments: CCP layout: folders of photos of upper garments, whose outlines the un-warped garments take.
+        rendered: CCP layout: rendered people to add to the photographs.
+        network: A name of `CONFIGS`. On the VITON-HD layout its sizes, with the published channels.
+        parsing: Parser whose encoder measures the feature distance of ``alias``.
+        pose: CCP layout: pose network that finds the joints of the photographs.
+        gmm: VITON-HD layout, ``alias``: folder of the GMM that bends the cloth; default ``folder``/gmm/weights.
         log: Receives progress lines.
 
     Returns:
         The folder of the component.
 
     Raises:
-        InputError: ``train.part`` for an unknown part.
+        InputError: ``train.part`` or ``train.network`` for an unknown name; ``data.layout``, ``data.mixed``,
+            ``data.unpaired`` or ``data.empty``.
+        WeightsError: ``weights.missing`` if ``alias`` finds no GMM.
     """
     if part not in PARTS:
         raise InputError("train.part", "There is no such network", seen=part, remedy=f"Use one of: {', '.join(PARTS)}")
-    folder = Path(folder)
-    shape = CONFIGS[network]
-    store = pairs.prepare(data, folder / "pairs.npz", garments=garments, rendered=rendered, pose=pose, log=log)
-    log(f"{len(store)} people with {store.fits} fitted garments")
-    if part == "seg":
-        model, loss, values = SegGenerator(shape.seg), seg_loss, asdict(shape.seg)
-    elif part == "gmm":
-        model, loss, values = GMM(shape.gmm), gmm_loss, asdict(shape.gmm)
+    if network not in CONFIGS:
+        raise InputError(
+            "train.network", "There is no such configuration", seen=network, remedy=f"Use one of: {', '.join(CONFIGS)}"
+        )
+    layouts = {layout_of(place) for place in data}
+    if len(layouts) > 1:
+        raise InputError(
+            "data.mixed", "These folders are in two layouts", seen=", ".join(map(str, data)), remedy="Train on one"
+        )
+    folder, shape = Path(folder), CONFIGS[network]
+    torch.manual_seed(config.seed)
+    if layouts == {VITON_HD}:
+        lr = RATES[part] if config.lr is None else config.lr
+        config = replace(config, lr=lr, betas=BETAS[part], weight_decay=0.0)
+        task = _paired(part, data, published(shape), Path(gmm) if gmm else folder / "gmm" / "weights", parsing, runtime)
+        log(f"{len(paired_people(data, LOAD_SIZE))} pairs of person and worn garment")
     else:
-        from pipelines.person.parsing.pipeline import ParsingPipeline
-
-        parser = ParsingPipeline.from_pretrained(parsing, device=str(runtime.device)).model
-        model, loss, values = ALIASGenerator(shape.alias), alias_loss(features_of(parser)), asdict(shape.alias)  # type: ignore[arg-type]
-    if isinstance(model, ALIASGenerator):  # start from the first fill and the plain cloth, uncorrected
-        for parameter in model.conv_img.parameters():
-            nn.init.zeros_(parameter)
-    draw = store.gmm_sample if part == "gmm" else store.sample
-    model = training.fit(model, loss, draw, folder / part, config, runtime, log=log)
-    checkpoint.save_component(folder / part / "weights", model, values)
+        store = pairs.prepare(data, folder / "pairs.npz", garments=garments, rendered=rendered, pose=pose, log=log)
+        log(f"{len(store)} people with {store.fits} fitted garments")
+        task = _single(part, store, shape, parsing, runtime)
+    model = training.fit(task.model, task.loss, task.draw, folder / part, config, runtime, rival=task.rival, log=log)
+    for module in model.modules():
+        if isinstance(module, SpectralConv2d):
+            module.settle(SETTLED)
+    checkpoint.save_component(folder / part / "weights", model, task.values)
     return folder / part / "weights"
+
+
+def published(shape: VitonHDConfig) -> VitonHDConfig:
+    """The sizes of ``shape`` with the channels that the published flow reads and writes."""
+    seg, alias = SegConfig(), AliasConfig()
+    return replace(
+        shape,
+        seg=replace(shape.seg, input_nc=seg.input_nc, output_nc=seg.output_nc),
+        alias=replace(shape.alias, input_nc=alias.input_nc, output_nc=alias.output_nc),
+    )
+
+
+def _single(part: str, store: pairs.PairStore, shape: VitonHDConfig, parsing: str, runtime: Runtime) -> Task:
+    """Self-supervised training on single photographs."""
+    if part == "seg":
+        return Task(SegGenerator(shape.seg), losses.seg_loss, store.sample, asdict(shape.seg))
+    if part == "gmm":
+        return Task(GMM(shape.gmm), losses.gmm_loss, store.gmm_sample, asdict(shape.gmm))
+    model = ALIASGenerator(shape.alias)
+    for parameter in model.conv_img.parameters():  # start from the first fill and the plain cloth, uncorrected
+        nn.init.zeros_(parameter)
+    return Task(model, losses.alias_loss(_features(parsing, runtime)), store.sample, asdict(shape.alias))
+
+
+def _paired(
+    part: str, data: Sequence[str | Path], shape: VitonHDConfig, gmm: Path, parsing: str, runtime: Runtime
+) -> Task:
+    """The paper's training on pairs of person and worn garment."""
+    if part == "gmm":
+        people = paired_people(data, (shape.gmm.load_height, shape.gmm.load_width))
+        return Task(GMM(shape.gmm), adversarial.paired_gmm_loss, people.sample, asdict(shape.gmm))
+    if part == "seg":
+        people = paired_people(
+            data, LOAD_SIZE
+        )  # the flow brings it to SegGenerator's one size, so the same happens here
+        seen = shape.seg.input_nc + shape.seg.output_nc
+        critic = MultiscaleDiscriminator(DiscriminatorConfig(seen, shape.seg.width))
+        game = adversarial.SegGame(critic)
+        rival = training.Rival(critic, game.opposing)
+        return Task(SegGenerator(shape.seg), game, people.sample, asdict(shape.seg), rival)
+    people = paired_people(data, (shape.alias.load_height, shape.alias.load_width))
+    bending = GMM(GmmConfig(**checkpoint.read_config(gmm))).to(runtime.device)
+    checkpoint.load_component(gmm, bending)
+    critic = MultiscaleDiscriminator(
+        DiscriminatorConfig(shape.alias.input_nc + shape.alias.output_nc, shape.alias.ngf, scales=2, spectral=True)
+    )
+    play = adversarial.AliasGame(critic, bending, _features(parsing, runtime))
+    rival = training.Rival(critic, play.opposing, ALIAS_RIVAL)
+    return Task(ALIASGenerator(shape.alias), play, people.sample, asdict(shape.alias), rival)
+
+
+def _features(parsing: str, runtime: Runtime) -> losses.Features:
+    from pipelines.person.parsing.pipeline import ParsingPipeline
+
+    return losses.features_of(ParsingPipeline.from_pretrained(parsing, device=str(runtime.device)).model)  # type: ignore[arg-type]

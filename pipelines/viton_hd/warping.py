@@ -124,8 +124,12 @@ class TpsGrid(nn.Module):
 
     def forward(self, theta: Tensor) -> Tensor:
         """(B, 2 * points), x displacements before y, -> (B, height, width, 2) as grid_sample reads it."""
+        with torch.autocast(theta.device.type, enabled=False):  # in half precision the spline is off by whole pixels
+            return self._bent(theta.float())
+
+    def _bent(self, theta: Tensor) -> Tensor:
         n = len(self.points)
-        moved = theta.float().reshape(len(theta), 2, n, 1) + self.points.t()[..., None]
+        moved = theta.reshape(len(theta), 2, n, 1) + self.points.t()[..., None]
         solve = self.solve.expand(len(theta), -1, -1)
         x, y = self.places[..., 0], self.places[..., 1]
         axes = []
