@@ -1,7 +1,8 @@
 """The losses of VITON-HD's training on its own data set: SegGenerator and ALIASGenerator against discriminators.
 
-Source: Choi et al., CVPR 2021, arXiv 2103.16874, section 3 and appendix. Its training code was not published and the
-appendix could not be read here; weights and rates are those that public reimplementations give and are marked below.
+Source: Choi et al., CVPR 2021, arXiv 2103.16874, section 3, for which losses there are. Its training code was not
+published, and its appendix could not be read here: the weights below and the rates in training.py are those that a
+public reimplementation gives, unchecked against the paper.
 
     SegGenerator     10 x cross-entropy + conditional least-squares GAN
     GMM              L1 + 0.04 x second-order constraint (losses.py)
@@ -34,7 +35,7 @@ from pipelines.viton_hd.losses import Features, feature_distance, gmm_loss
 from pipelines.viton_hd.paired import seven_classes, unpack
 from pipelines.viton_hd.warping import GMM
 
-ENTROPY, MATCHING, DISTANCE = 10.0, 10.0, 10.0  # as reimplementations give them
+ENTROPY, MATCHING, DISTANCE = 10.0, 10.0, 10.0
 NOISE_SHARE = 0.159  # ones in SegGenerator's noise map
 
 

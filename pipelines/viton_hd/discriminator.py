@@ -5,7 +5,7 @@ Sources: Isola et al., "Image-to-Image Translation with Conditional Adversarial 
 CVPR 2018, arXiv 1711.11585 (several scales, feature matching); Park et al., "Semantic Image Synthesis with
 Spatially-Adaptive Normalization", CVPR 2019, arXiv 1903.07291 (hinge loss, spectral normalisation); Mao et al., "Least
 Squares Generative Adversarial Networks", ICCV 2017, arXiv 1611.04076. No checkpoint of VITON-HD's discriminators was
-published, so widths and depths are theirs and nothing can be held to them key by key.
+published, so widths and depths are those of these papers (our choice) and no file can be loaded into them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DiscriminatorConfig:
         width: Channels of the first convolution; doubled up to eight times that.
         strides: Convolutions that halve the size.
         scales: Sizes judged; each next one sees the picture at half the size.
-        spectral: Divide every convolution by its largest singular value.
+        spectral: Divide the convolutions between the first and the last by their largest singular value.
     """
 
     input_nc: int
@@ -51,7 +51,7 @@ class PatchDiscriminator(nn.Module):
         for level, (inputs, outputs) in enumerate(zip([config.input_nc, *widths[:-1]], widths, strict=True)):
             conv: nn.Module = nn.Conv2d(inputs, outputs, 4, 2 if level < config.strides else 1, 1)
             norm = [nn.InstanceNorm2d(outputs)] if level else []
-            conv = spectral_norm(conv) if config.spectral else conv
+            conv = spectral_norm(conv) if config.spectral and level else conv
             self.stages.append(nn.Sequential(conv, *norm, nn.LeakyReLU(0.2)))
         self.stages.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
 

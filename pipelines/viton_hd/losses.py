@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from pipelines.person.parsing.network import ParsingNet
 from pipelines.viton_hd import conditioning, pairs
 
-BEND = 0.04  # weight of the second-order constraint
+BEND = 0.04  # weight of the second-order constraint; see adversarial.py for where it comes from
 
 Features = Callable[[Tensor], list[Tensor]]
 
@@ -101,7 +101,7 @@ def bend(theta: Tensor) -> Tensor:
 
 
 def gmm_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """L1 of warped against worn cloth and outline, plus 0.04 times `bend`.
+    """L1 of warped against worn cloth and outline, plus `BEND` times `bend`.
 
     The outline's part is ours: the paper compares the cloth alone, and a white garment on white ground says nothing.
     """

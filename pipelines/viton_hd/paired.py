@@ -87,7 +87,7 @@ class PairedPeople:
 
     def _fit(self, picture: NDArray[np.uint8], how: int) -> NDArray[np.uint8]:
         if picture.shape[:2] == self.size:
-            return np.ascontiguousarray(picture)
+            return picture.copy()  # Pillow's pixels are read-only, which torch does not take
         return np.asarray(cv2.resize(picture, (self.size[1], self.size[0]), interpolation=how), np.uint8)
 
 

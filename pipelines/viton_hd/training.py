@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipelines.core import checkpoint, training
+from pipelines.core import checkpoint, hub, training
 from pipelines.core.errors import InputError
 from pipelines.core.runtime import Runtime
 from pipelines.viton_hd import adversarial, losses, pairs
@@ -30,7 +30,7 @@ from pipelines.viton_hd.network import (
     SpectralConv2d,
     VitonHDConfig,
 )
-from pipelines.viton_hd.paired import VITON_HD, layout_of, paired_people
+from pipelines.viton_hd.paired import VITON_HD, PairedPeople, layout_of, paired_people
 from pipelines.viton_hd.preprocess import LOAD_SIZE
 from pipelines.viton_hd.warping import GMM, GmmConfig
 
@@ -79,7 +79,8 @@ def train(
         part: ``seg``, ``gmm`` or ``alias``.
         garments: CCP layout: folders of photos of upper garments, whose outlines the un-warped garments take.
         rendered: CCP layout: rendered people to add to the photographs.
-        network: A name of `CONFIGS`. On the VITON-HD layout its sizes, with the published channels.
+        network: A name of `CONFIGS`. On the VITON-HD layout its sizes, with the published channels; the published flow
+            runs ``official`` only, the smaller one is for trials.
         parsing: Parser whose encoder measures the feature distance of ``alias``.
         pose: CCP layout: pose network that finds the joints of the photographs.
         gmm: VITON-HD layout, ``alias``: folder of the GMM that bends the cloth; default ``folder``/gmm/weights.
@@ -109,8 +110,10 @@ def train(
     if layouts == {VITON_HD}:
         lr = RATES[part] if config.lr is None else config.lr
         config = replace(config, lr=lr, betas=BETAS[part], weight_decay=0.0)
-        task = _paired(part, data, published(shape), Path(gmm) if gmm else folder / "gmm" / "weights", parsing, runtime)
-        log(f"{len(paired_people(data, LOAD_SIZE))} pairs of person and worn garment")
+        shape = published(shape)
+        people = paired_people(data, _load_size(part, shape))
+        log(f"{len(people)} pairs of person and worn garment")
+        task = _paired(part, people, shape, Path(gmm) if gmm else folder / "gmm" / "weights", parsing, runtime)
     else:
         store = pairs.prepare(data, folder / "pairs.npz", garments=garments, rendered=rendered, pose=pose, log=log)
         log(f"{len(store)} people with {store.fits} fitted garments")
@@ -145,28 +148,27 @@ def _single(part: str, store: pairs.PairStore, shape: VitonHDConfig, parsing: st
     return Task(model, losses.alias_loss(_features(parsing, runtime)), store.sample, asdict(shape.alias))
 
 
-def _paired(
-    part: str, data: Sequence[str | Path], shape: VitonHDConfig, gmm: Path, parsing: str, runtime: Runtime
-) -> Task:
+def _load_size(part: str, shape: VitonHDConfig) -> tuple[int, int]:
+    if part == "seg":
+        return LOAD_SIZE  # the flow brings every load size to SegGenerator's one, and so does its loss
+    size = shape.gmm if part == "gmm" else shape.alias
+    return size.load_height, size.load_width
+
+
+def _paired(part: str, people: PairedPeople, shape: VitonHDConfig, gmm: Path, parsing: str, runtime: Runtime) -> Task:
     """The paper's training on pairs of person and worn garment."""
     if part == "gmm":
-        people = paired_people(data, (shape.gmm.load_height, shape.gmm.load_width))
         return Task(GMM(shape.gmm), adversarial.paired_gmm_loss, people.sample, asdict(shape.gmm))
     if part == "seg":
-        people = paired_people(
-            data, LOAD_SIZE
-        )  # the flow brings it to SegGenerator's one size, so the same happens here
         seen = shape.seg.input_nc + shape.seg.output_nc
         critic = MultiscaleDiscriminator(DiscriminatorConfig(seen, shape.seg.width))
         game = adversarial.SegGame(critic)
         rival = training.Rival(critic, game.opposing)
         return Task(SegGenerator(shape.seg), game, people.sample, asdict(shape.seg), rival)
-    people = paired_people(data, (shape.alias.load_height, shape.alias.load_width))
     bending = GMM(GmmConfig(**checkpoint.read_config(gmm))).to(runtime.device)
     checkpoint.load_component(gmm, bending)
-    critic = MultiscaleDiscriminator(
-        DiscriminatorConfig(shape.alias.input_nc + shape.alias.output_nc, shape.alias.ngf, scales=2, spectral=True)
-    )
+    seen = shape.alias.input_nc + shape.alias.output_nc
+    critic = MultiscaleDiscriminator(DiscriminatorConfig(seen, shape.alias.ngf, scales=2, spectral=True))
     play = adversarial.AliasGame(critic, bending, _features(parsing, runtime))
     rival = training.Rival(critic, play.opposing, ALIAS_RIVAL)
     return Task(ALIASGenerator(shape.alias), play, people.sample, asdict(shape.alias), rival)
@@ -175,4 +177,5 @@ def _paired(
 def _features(parsing: str, runtime: Runtime) -> losses.Features:
     from pipelines.person.parsing.pipeline import ParsingPipeline
 
-    return losses.features_of(ParsingPipeline.from_pretrained(parsing, device=str(runtime.device)).model)  # type: ignore[arg-type]
+    pipeline = ParsingPipeline.from_pretrained(hub.resolve(parsing), device=str(runtime.device))
+    return losses.features_of(pipeline.model)  # type: ignore[arg-type]
