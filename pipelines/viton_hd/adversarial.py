@@ -1,8 +1,8 @@
 """The losses of VITON-HD's training on its own data set: SegGenerator and ALIASGenerator against discriminators.
 
 Source: Choi et al., CVPR 2021, arXiv 2103.16874, section 3, for which losses there are. Its training code was not
-published, and its appendix could not be read here: the weights below and the rates in training.py are those that a
-public reimplementation gives, unchecked against the paper.
+published, and its appendix could not be read here. SegGenerator's weight of 10 and its rate in training.py are those of
+a public reimplementation; all other weights and rates are customary ones for these losses, our choice until checked.
 
     SegGenerator     10 x cross-entropy + conditional least-squares GAN
     GMM              L1 + 0.04 x second-order constraint (losses.py)

@@ -2,7 +2,7 @@
 
 The layout of the folder decides. CCP layout: pairs.py un-warps the worn garment into a flat one and fits it back with
 errors, so that each photo is its own ground truth; the losses of losses.py. VITON-HD layout: pairs of person and worn
-garment (paired.py); the losses of adversarial.py, and Adam with the rates that public reimplementations give. Ours
+garment (paired.py); the losses of adversarial.py, and Adam with rates that could not be checked against the paper. Ours
 there: the shared loop's warm-up, cosine, averaging of weights and clipping of gradients.
 """
 
