@@ -1,6 +1,6 @@
 """Training pairs out of single photographs: the worn garment is laid flat, then fitted back with errors.
 
-The flat outline comes from real garments (`--garments`) or from random silhouettes; joints and outline are disturbed
+The flat outline comes from photos of garments, those of the samples if none are named; joints and outline are disturbed
 before the fit, so that the fitted cloth misses the worn garment the way it does in use. Rendered people add pairs whose
 flat picture was never near the worn one.
 """
@@ -271,7 +271,7 @@ def prepare(
     Args:
         data: Folders in the CCP layout; held-out photos are not touched.
         file: Where the arrays are kept (.npz).
-        garments: Folders of photos of upper garments, which lend their outlines.
+        garments: Folders of photos of upper garments, which lend their outlines; none takes the sample garments.
         rendered: Rendered people to add.
         pose: Pose weights.
         garment: Garment weights.
@@ -291,7 +291,7 @@ def prepare(
     cutter = GarmentPipeline.from_pretrained(hub.resolve(garment))
     outlines = [
         outline
-        for folder in garments
+        for folder in garments or (hub.assets() / "samples" / "garments",)
         for outline in garment_bank(folder, cutter, FLAT, best=120)
         if not is_validation(outline.name)
     ]

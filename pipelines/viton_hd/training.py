@@ -77,7 +77,8 @@ def train(
             the rate is that of `RATES` where none is given.
         runtime: Device and dtype.
         part: ``seg``, ``gmm`` or ``alias``.
-        garments: CCP layout: folders of photos of upper garments, whose outlines the un-warped garments take.
+        garments: CCP layout: folders of photos of upper garments, whose outlines the un-warped garments take; none
+            takes the few of the samples.
         rendered: CCP layout: rendered people to add to the photographs.
         network: A name of `CONFIGS`. On the VITON-HD layout its sizes, with the published channels; the published flow
             runs ``official`` only, the smaller one is for trials.

@@ -26,7 +26,7 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps instead of minutes.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
-    lr: Annotated[float | None, typer.Option(min=0.0, help="Peak learning rate.")] = None,
+    lr: Annotated[float | None, typer.Option(min=0.0, help="Peak learning rate, if not its own.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Data-loading processes.")] = 0,
     network: Annotated[str | None, typer.Option(help="Configuration of the network.")] = None,
     options: Annotated[
@@ -40,7 +40,12 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train weights; stops and resumes. Example: studio train pose --data data/lspet --out runs/pose --minutes 60"""
+    """Train weights; stops and resumes. Example: studio train pose --data data/lspet --out runs/pose --minutes 60
+
+    viton-hd trains one network a run: --set part=seg, gmm or alias. A DIR with train/image and train_pairs.txt is taken
+    as the VITON-HD data set and trained on with the paper's losses; alias then needs a gmm trained before, into the
+    same --out or named by --set gmm=FOLDER. A DIR with images/ and labels/ holds single photographs (CCP layout).
+    """
     from studio import systems
 
     chosen = settings(device=device, dtype=dtype, home=home)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PilImage
 
 from pipelines.core import checkpoint, runtime
 from pipelines.core.errors import InputError, PipelineError, WeightsError
 from pipelines.core.training import TrainConfig, batches
+from pipelines.synthetic.people import render_person
 from pipelines.viton_hd import adversarial, losses, training
 from pipelines.viton_hd.discriminator import DiscriminatorConfig, MultiscaleDiscriminator
 from pipelines.viton_hd.network import (
@@ -98,6 +102,32 @@ def test_a_part_trains_and_goes_on_where_it_stopped(folder: Path, tmp_path: Path
     ):  # averaged u and v are no unit vectors; what is kept must be divided by its true norm all the same
         weight = model.head_0.conv_0.weight.detach()  # type: ignore[union-attr]
         assert torch.linalg.matrix_norm(weight.flatten(1), 2) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One rendered person in the CCP layout, and the run folder beside it."""
+    root = tmp_path_factory.mktemp("ccp")
+    for name in ("images", "labels"):
+        (root / name).mkdir()
+    person = render_person(3, size=(512, 384), framing="full", calm=True)
+    PilImage.fromarray(person.image).save(root / "images" / "0001.jpg", quality=95)
+    PilImage.fromarray(person.labels).save(root / "labels" / "0001.png")
+    names = ["null", "hair", "skin", "shirt", "jeans", "dress", "shoes", "bag", "hat"]
+    (root / "label_names.json").write_text(json.dumps(names))
+    return root
+
+
+@pytest.mark.parametrize("part", training.PARTS)
+def test_single_photographs_still_train_every_part(photographs: Path, part: str) -> None:
+    out, lines = photographs / "run", list[str]()
+    config = TrainConfig(minutes=None, steps=1, batch=2, warmup=1)
+    weights = training.train([photographs], out, config, CPU, part=part, rendered=1, log=lines.append)
+    assert "2 people with 4 fitted garments" in lines  # the photograph with sample outlines, and the rendering
+    stored = state(out, part)
+    assert stored["state"]["step"] == 1 and "rival" not in stored
+    assert stored["optimizer"]["param_groups"][0]["betas"] == (0.9, 0.98)
+    assert checkpoint.read_config(weights) == asdict(getattr(CONFIGS["starter"], part))
 
 
 def batch_of(folder: Path, size: tuple[int, int]) -> dict[str, torch.Tensor]:
