@@ -81,7 +81,7 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from studio import media
+    from studio import media, pictures
 
     def scaled(source: Path) -> Image.Image:
         pixels, _ = media.decode(media.read_bytes(source), source.name)
@@ -92,10 +92,10 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
 
     strips = []
     for case in cases:
-        pictures = [scaled(source) for source in (case.person, case.garment, Path(case.outcome["output"]))]
-        strip = Image.new("RGB", (sum(p.width for p in pictures) + 2 * GAP, ROW_HEIGHT), "white")
+        shown = [scaled(source) for source in (case.person, case.garment, Path(case.outcome["output"]))]
+        strip = Image.new("RGB", (sum(p.width for p in shown) + 2 * GAP, ROW_HEIGHT), "white")
         left = 0
-        for picture in pictures:
+        for picture in shown:
             strip.paste(picture, (left, 0))
             left += picture.width + GAP
         strips.append(strip)
@@ -108,7 +108,7 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
         row, column = divmod(index, columns)
         sheet.paste(strip, (2 * GAP + column * (width + 2 * GAP), 2 * GAP + row * (ROW_HEIGHT + 2 * GAP)))
     part = path.with_suffix(".part")
-    part.write_bytes(media.encode(np.asarray(sheet), "jpeg", quality=90))
+    part.write_bytes(pictures.encode(np.asarray(sheet), "jpeg", quality=90))
     os.replace(part, path)
 
 

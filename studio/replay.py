@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError, PipelineError, WeightsError
-from studio import media, registry, sidecar, store
+from studio import media, registry, sealing, sidecar, store
 from studio.engine import Engine, OnProgress
 from studio.errors import UsageError
 from studio.sidecar import Sidecar
-from studio.store import Target
 
 
 def explain(engine: Engine, path: Path) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def explain(engine: Engine, path: Path) -> dict[str, Any]:
     """
     seal, notes = sidecar.read(path)
     shown = _content(path, seal)
-    if shown is None or store.content_hash(shown) != seal.output.pixels_sha256:
+    if shown is None or sealing.content_hash(shown) != seal.output.pixels_sha256:
         notes = [*notes, "the pixels are not those that were written: the file was changed since"]
     missing: list[str] = []
     differences: list[str] = []
@@ -53,7 +52,7 @@ def _content(path: Path, seal: Sidecar) -> Any:
     if seal.output.format != "json":
         media.decode(data, path.name, max_megapixels=178.0)  # untrusted: bounds and damage are checked here
     try:
-        return store.content(data, seal.output.format)
+        return sealing.content(data, seal.output.format)
     except (ValueError, AttributeError):
         return None
 
@@ -101,8 +100,8 @@ def rerun(
     if out is not None:
         engine.store.check(target)
     outcome = engine.perform(draft, on_progress=on_progress)
-    again = store.content(
-        store.encode(outcome.product, Target(path, seal.output.format, seal.output.quality)), seal.output.format
+    again = sealing.content(
+        sealing.encode(outcome.product, seal.output.format, seal.output.quality), seal.output.format
     )
     figures = _compare(shown, again)
     written = None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import InputError
-from studio import __version__, media
+from studio import __version__, media, pictures
 from studio.recipe import Recipe, Sha256, bad, read_json
 
 SCHEMA = "studio.sidecar/1"
@@ -79,7 +79,7 @@ def parse(text: str | bytes) -> Sidecar:
     Raises:
         UsageError: ``recipe.bad``.
     """
-    data = read_json(text, limit=4 * media.MAX_SIDECAR)
+    data = read_json(text, limit=4 * pictures.MAX_SIDECAR)
     try:
         return Sidecar.model_validate(data)
     except ValidationError as error:
@@ -135,9 +135,9 @@ def embedded(data: bytes) -> str | None:
             document = read_json(data, limit=64 * 1024 * 1024)
         except Exception as error:
             raise bad(error) from error
-        held = document.get(media.SIDECAR_KEY) if isinstance(document, dict) else None
+        held = document.get(pictures.SIDECAR_KEY) if isinstance(document, dict) else None
         return None if held is None else json.dumps(held)
-    return media.embedded_sidecar(data)
+    return pictures.embedded_sidecar(data)
 
 
 def hash_pixels(pixels: Any) -> str:

@@ -9,30 +9,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
-import platform
 import shutil
-import signal
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError
-from studio import media, sidecar
+from studio import disk, media, pictures, sealing, sidecar
 from studio.database import open_database
 from studio.errors import OutputError, UsageError
 from studio.recipe import InputRef, Recipe
-from studio.registry import Edit, Product
-from studio.sidecar import Output, Sidecar
+from studio.registry import Product
+from studio.sidecar import Sidecar
 
 SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json"}
-FORMAT_OF = {**media.SUFFIXES, ".json": "json"}
-MARK = ".part"
+FORMAT_OF = {**pictures.SUFFIXES, ".json": "json"}
 TRASH_DAYS = 30
 
 
@@ -74,11 +69,11 @@ class Store:
         ref = reference(data, name)
         path = self.input_path(ref.sha256)
         if not path.is_file():
-            with _told(path):
+            with disk.told(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _sweep(path.parent)
-                with _temporary(path) as part:
-                    _write(part, data)
+                disk.sweep(path.parent)
+                with disk.temporary(path) as part:
+                    disk.write(part, data)
                     os.replace(part, path)
         return ref
 
@@ -118,10 +113,10 @@ class Store:
             )
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
-        with _told(target.path):
+        with disk.told(target.path):
             if not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-            with _temporary(folder / target.path.name) as part:
+            with disk.temporary(folder / target.path.name) as part:
                 part.write_bytes(b"\0" * 4096)
 
     def write(self, product: Product, recipe: Recipe, receipt: dict[str, Any], environment: dict[str, str],
@@ -138,30 +133,30 @@ class Store:
         Raises:
             OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.damaged``; nothing is left then.
         """
-        body = encode(product, target)
-        seal = seal_of(product, body, recipe, receipt, environment, target)
-        data = embed(body, target.format, seal)
+        body = sealing.encode(product, target.format, target.quality)
+        seal = sealing.seal_of(product, body, recipe, receipt, environment, target.format, target.quality)
+        data = sealing.embed(body, target.format, seal)
         whole = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         beside = seal.model_copy(update={"output": seal.output.model_copy(update=whole)})
         wanted = product.layers if target.layers else {}
-        with _told(target.path):
+        with disk.told(target.path):
             target.path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.path.parent)
+            disk.sweep(target.path.parent)
             with (
-                _temporary(target.path) as part,
-                _temporary(sidecar.path_beside(target.path)) as marker,
-                _temporary(layers_beside(target.path)) as scratch,
+                disk.temporary(target.path) as part,
+                disk.temporary(sidecar.path_beside(target.path)) as marker,
+                disk.temporary(layers_beside(target.path)) as scratch,
             ):
-                _write(part, data)
+                disk.write(part, data)
                 _check_written(part, data, seal)
-                _write(marker, (beside.text(indent=2) + "\n").encode())
+                disk.write(marker, (beside.text(indent=2) + "\n").encode())
                 _write_layers(wanted, scratch)
-                with _uninterrupted():
+                with disk.uninterrupted():
                     path = _settle(part, target)
                     if wanted:
                         os.replace(scratch, layers_beside(path))
                     os.replace(marker, sidecar.path_beside(path))
-                    _sync_folder(path.parent)
+                    disk.sync_folder(path.parent)
         artefact = Artefact(path, sidecar.path_beside(path), beside, layers_beside(path) if wanted else None)
         self._enter(artefact)
         return artefact
@@ -179,10 +174,10 @@ class Store:
         if not path.is_file():
             raise InputError("input.missing", "There is no such result", seen=path, remedy="It may be deleted already")
         rubbish = self.home / "trash"
-        with _told(path):
+        with disk.told(path):
             for old in rubbish.glob("*"):
                 if time.time() - old.stat().st_mtime > TRASH_DAYS * 86_400:
-                    _remove(old)
+                    disk.remove(old)
             folder = rubbish / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
             folder.mkdir(parents=True)
             # The sidecar last, as it came: what lies without one is not a whole result.
@@ -277,94 +272,11 @@ def _bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
     )
 
 
-def encode(product: Product, target: Target) -> bytes:
-    """The product as a file without sidecar."""
-    if product.document is not None:
-        return _document_text(product.document).encode()
-    return media.encode(product.pixels, target.format, quality=target.quality, palette=product.palette)
-
-
-def _document_text(document: dict[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, allow_nan=False)
-
-
-def content(body: bytes, format: str) -> Any:
-    """What a file shows: its decoded pixels, or its document without sidecar."""
-    if format != "json":
-        return media.pixels_of(body)
-    document = json.loads(body)
-    document.pop(media.SIDECAR_KEY, None)
-    return document
-
-
-def content_hash(shown: Any) -> str:
-    """Hash of what `content` returns."""
-    if isinstance(shown, dict):
-        return hashlib.sha256(_document_text(shown).encode()).hexdigest()
-    return sidecar.hash_pixels(shown)
-
-
-def edit_receipt(edit: Edit, shown: Any, format: str) -> dict[str, Any]:
-    """Which pixels were edited, counted on the decoded file. JPEG changes every pixel a little: nothing is claimed."""
-    import numpy as np
-
-    inside = edit.mask > 0
-    changed = (shown != edit.original).any(axis=2)
-    lossless = format != "jpeg"
-    return {
-        "mask_pixels": int(inside.sum()),
-        "mask_share": round(float(inside.mean()), 6),
-        "changed_pixels": int(changed.sum()) if lossless else None,
-        "changed_outside_mask": int((changed & ~inside).sum()) if lossless else None,
-        "measured_on": "the written file, decoded" if lossless else "nothing: JPEG changes every pixel a little",
-        "mask_sha256": sidecar.hash_pixels(np.ascontiguousarray(edit.mask)),
-    }
-
-
-def seal_of(
-    product: Product,
-    body: bytes,
-    recipe: Recipe,
-    receipt: dict[str, Any],
-    environment: dict[str, str],
-    target: Target,
-) -> Sidecar:
-    """The sidecar of an encoded product."""
-    height, width = (0, 0) if product.pixels is None else product.pixels.shape[:2]
-    shown = content(body, target.format)
-    output = Output.model_validate({
-        "format": target.format, "quality": target.quality, "width": width, "height": height,
-        "pixels_sha256": content_hash(shown),
-    })  # fmt: skip
-    edit = {} if product.edit is None else {"edit": edit_receipt(product.edit, shown, target.format)}
-    return Sidecar(
-        recipe=recipe,
-        recipe_sha256=recipe.sha256(),
-        output=output,
-        receipt={**receipt, **product.receipt, **edit},
-        environment=environment,
-    )
-
-
-def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
-    """The file with its sidecar inside."""
-    if format == "json":
-        return (json.dumps({**json.loads(body), media.SIDECAR_KEY: json.loads(seal.text())}, indent=1) + "\n").encode()
-    return media.embed(body, format, seal.text())
-
-
 def _check_written(part: Path, data: bytes, seal: Sidecar) -> None:
     """Read the file back from the disk: what is sealed is what lies there."""
     there = part.read_bytes()
-    if there != data or content_hash(content(there, seal.output.format)) != seal.output.pixels_sha256:
+    if there != data or sealing.content_hash(sealing.content(there, seal.output.format)) != seal.output.pixels_sha256:
         raise OutputError("output.damaged", "The file on the disk is not what was written", seen=part.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _settle(part: Path, target: Target) -> Path:
@@ -408,98 +320,4 @@ def _write_layers(layers: Mapping[str, Any], folder: Path) -> None:
             values = values.astype(np.uint8) * 255
         if values.dtype == np.uint8 and (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
             plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
-            _write(folder / f"{plain}.png", media.encode(np.ascontiguousarray(values), "png"))
-
-
-def _host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-
-
-def _part_name(name: str) -> str:
-    # The name says who writes, so that the next writer can clear away what a killed process left.
-    return f".{name[-80:]}.{_host()}-{os.getpid()}-{threading.get_ident()}{MARK}"
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A name for a temporary file or folder beside ``path``; whatever happens, it is gone afterwards."""
-    part = path.with_name(_part_name(path.name))
-    try:
-        yield part
-    finally:
-        _remove(part)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):  # a place that cannot hold it cannot lose it either
-            path.unlink()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove temporary files whose writer, a process of this computer, no longer lives."""
-    for stale in folder.glob(f".*.{_host()}-*{MARK}"):
-        pid = stale.name.removesuffix(MARK).rsplit(".", 1)[-1].split("-")[1]
-        if pid.isdecimal() and int(pid) != os.getpid() and not _alive(int(pid)):
-            _remove(stale)
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # os.kill(pid, 0) would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until file and sidecar are both in place: a few milliseconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pending.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pending:
-            signal.raise_signal(signal.SIGINT)
-
-
-@contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one clear error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise OutputError(
-                "output.disk-full",
-                "There is no room for the output",
-                seen=f"{path}: {error.strerror}",
-                remedy="Free some space or name another disk",
-            ) from error
-        raise OutputError(
-            "output.unwritable",
-            "The output cannot be written there",
-            seen=f"{path}: {error.strerror or error}",
-            remedy="Name a folder that you may write to",
-        ) from error
+            disk.write(folder / f"{plain}.png", pictures.encode(np.ascontiguousarray(values), "png"))

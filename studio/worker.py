@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studio import errors, media, recipe
+from studio import errors, pictures, recipe
 from studio.database import open_database
 from studio.engine import Engine, Progress
 from studio.queue import Job, Queue
@@ -148,7 +148,7 @@ class _Watch:
             return None
         self.preview.parent.mkdir(parents=True, exist_ok=True)
         part = self.preview.with_suffix(".part")
-        part.write_bytes(media.thumbnail(pixels))
+        part.write_bytes(pictures.thumbnail(pixels))
         os.replace(part, self.preview)
         return self.preview
 

@@ -8,7 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from studio.recipe import MAX_SEED
-from studio.ui import jobs, notices, state
+from studio.ui import inputs, notices, results, state
 from studio.ui.components.tiles import Tile, tiles
 from studio.ui.state import PROTECTABLE, Picture
 
@@ -31,10 +31,10 @@ def _picture_step(slot: Literal["person", "garment"], title: str, hint: str, sha
     current: Picture | None = getattr(state.get(), slot)
     with st.container(key=f"{slot}_step", gap="small"):
         st.subheader(title, anchor=False)
-        samples = jobs.samples(slot)
+        samples = inputs.samples(slot)
         items = [Tile(sample.id, sample.label, sample.thumbnail) for sample in samples]
         if current and current.sample is None:
-            items.insert(0, Tile(current.sha256, current.name, jobs.thumbnail(current.sha256)))
+            items.insert(0, Tile(current.sha256, current.name, inputs.thumbnail(current.sha256)))
         if items:
             tiles(
                 items,
@@ -61,7 +61,7 @@ def _pick(slot: Literal["person", "garment"], chosen: str) -> None:
     if current and current.sample is None and current.sha256 == chosen:
         return
     with notices.catch():
-        set_picture(slot, jobs.keep_sample(slot, chosen))
+        set_picture(slot, inputs.keep_sample(slot, chosen))
 
 
 def _upload(slot: Literal["person", "garment"]) -> None:
@@ -69,7 +69,7 @@ def _upload(slot: Literal["person", "garment"]) -> None:
     if upload is None:  # the cross beside the file name: the picture in use stays until another is chosen
         return
     with notices.catch():
-        set_picture(slot, jobs.keep_upload(upload.getvalue(), upload.name))
+        set_picture(slot, inputs.keep_upload(upload.getvalue(), upload.name))
 
 
 def set_picture(slot: Literal["person", "garment"], picture: Picture) -> None:
@@ -80,7 +80,7 @@ def set_picture(slot: Literal["person", "garment"], picture: Picture) -> None:
         state.update(garment=picture, artefact=None)
 
 
-def people_step(boxes: tuple[jobs.PersonBox, ...]) -> None:
+def people_step(boxes: tuple[results.PersonBox, ...]) -> None:
     """Which person, when the photo shows several."""
     if len(boxes) < 2:
         return
@@ -126,7 +126,7 @@ def settings_step() -> None:
         )
 
 
-def recipe_step(restore: Callable[[jobs.Restored], None]) -> None:
+def recipe_step(restore: Callable[[inputs.Restored], None]) -> None:
     """Open a recipe from any file the studio made."""
     with st.expander("Open a recipe"):
         st.file_uploader(
@@ -139,9 +139,9 @@ def recipe_step(restore: Callable[[jobs.Restored], None]) -> None:
         )
 
 
-def _open_recipe(restore: Callable[[jobs.Restored], None]) -> None:
+def _open_recipe(restore: Callable[[inputs.Restored], None]) -> None:
     upload = st.session_state["recipe_upload"]
     if upload is None:
         return
     with notices.catch():
-        restore(jobs.open_recipe(upload.getvalue(), upload.name))
+        restore(inputs.open_recipe(upload.getvalue(), upload.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from studio.ui import jobs, notices, state
+from studio.ui import notices, results, state
 from studio.ui.components.tiles import Tile, tiles
 
 SHOWN = 24
@@ -12,7 +12,7 @@ SHOWN = 24
 
 def recent_strip() -> None:
     """Show the newest results of this workspace, if there are any."""
-    items = jobs.recent(SHOWN)
+    items = results.recent(SHOWN)
     if not items:
         return
     st.divider()
@@ -42,6 +42,6 @@ def delete_button(artefact: str) -> None:
 
 def _trash(artefact: str) -> None:
     with notices.catch():
-        jobs.trash(artefact)
+        results.trash(artefact)
         state.update(artefact=None)
         st.toast("Moved to the trash for 30 days.")

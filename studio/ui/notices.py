@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from studio.errors import PipelineError, bug_report, translate
-from studio.ui import jobs, state
+from studio.ui import state, watching, workspace
 
 _SHOW = {"error": st.error, "warning": st.warning, "info": st.info}
 _ICON = {"error": ":material/block:", "warning": ":material/warning:", "info": ":material/info:"}
@@ -67,19 +67,19 @@ def catch() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the web server must outlive a bug; it goes to a file and to the page
-        known = translate(error) or bug_report(error, jobs.log_folder())
+        known = translate(error) or bug_report(error, workspace.log_folder())
         state.update(notice=known)
 
 
 def show_queue() -> None:
     """Say that work was interrupted, or that the queue is paused, and offer to go on."""
     if "interrupted" not in st.session_state:
-        st.session_state["interrupted"] = jobs.interrupted()
-    if jobs.paused():
+        st.session_state["interrupted"] = watching.interrupted()
+    if watching.paused():
         count = st.session_state["interrupted"]
         text = f"Work was interrupted: {count} unfinished." if count else "The queue is paused."
         st.warning(f"{text} Nothing new is started until you continue.", icon=":material/pause_circle:")
-        st.button("Continue", on_click=jobs.resume, key="resume")
+        st.button("Continue", on_click=watching.resume, key="resume")
 
 
 def show_pending() -> None:

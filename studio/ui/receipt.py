@@ -9,16 +9,16 @@ from typing import Any
 import streamlit as st
 
 from studio.errors import PipelineError
-from studio.ui import gallery, jobs, notices, state
+from studio.ui import gallery, inputs, notices, results, state
 
 FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP"}
 _COMMERCIAL = {"yes": "allowed", "no": "not allowed", "unclear": "unclear: ask before you sell with it"}
 
 
-def show(artefact: str, restore: Callable[[jobs.Restored], None]) -> None:
+def show(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
     """Draw downloads and receipt of a result; an unreadable one was already reported by the stage."""
     try:
-        outcome = jobs.outcome(artefact)
+        outcome = results.outcome(artefact)
     except PipelineError:
         return
     with st.container(border=True, key="receipt"):
@@ -49,13 +49,13 @@ def show(artefact: str, restore: Callable[[jobs.Restored], None]) -> None:
                 gallery.delete_button(artefact)
 
 
-def _restore(artefact: str, restore: Callable[[jobs.Restored], None]) -> None:
+def _restore(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
     with notices.catch():
-        restore(jobs.restored(artefact))
+        restore(inputs.restored(artefact))
         state.update(artefact=artefact)
 
 
-def _download(outcome: jobs.Outcome) -> None:
+def _download(outcome: results.Outcome) -> None:
     chosen = st.segmented_control(
         "Format",
         list(FORMATS),
@@ -68,7 +68,7 @@ def _download(outcome: jobs.Outcome) -> None:
     st.download_button(
         f"Download {FORMATS[chosen or 'png']} with recipe",
         # Called on the click: encoding a large picture into a format nobody asked for would delay every run.
-        data=lambda: jobs.export(outcome.id, chosen or "png"),
+        data=lambda: results.export(outcome.id, chosen or "png"),
         file_name=outcome.path.stem + {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}[chosen or "png"],
         mime=f"image/{chosen or 'png'}",
         type="primary",
@@ -80,7 +80,7 @@ def _download(outcome: jobs.Outcome) -> None:
     st.caption("Open the file here again, or run `studio rerun` on it, and you get the same picture.")
 
 
-def _facts(outcome: jobs.Outcome) -> str:
+def _facts(outcome: results.Outcome) -> str:
     receipt = outcome.receipt
     edit = receipt.get("edit", {})
     outside = edit.get("changed_outside_mask")

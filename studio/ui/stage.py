@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from studio.errors import PipelineError
-from studio.ui import forms, jobs, notices, state
+from studio.ui import asking, forms, inputs, notices, results, state, watching
 from studio.ui.components.compare import compare
 from studio.ui.components.mask import mask_brush, paint
 
@@ -46,17 +46,17 @@ def _empty(text: str) -> None:
 
 def _request_plan() -> None:
     current = state.get()
-    key = jobs.plan_key(current)
+    key = asking.plan_key(current)
     if key != current.plan_key:
         if current.plan_job:
-            jobs.cancel(current.plan_job)
-        found = jobs.known_plan(current)
-        state.update(plan=found, plan_job=None if found else jobs.submit_plan(current), plan_key=key)
+            watching.cancel(current.plan_job)
+        found = asking.known_plan(current)
+        state.update(plan=found, plan_job=None if found else asking.submit_plan(current), plan_key=key)
 
 
 def _ready() -> None:
     current = state.get()
-    job = jobs.watch(current.plan_job) if current.plan_job else None
+    job = watching.watch(current.plan_job) if current.plan_job else None
     plan, trouble = _read_plan(job)
     views = [MASK, RESULT] if current.artefact else [MASK]
     if st.session_state.get("stage_view") not in views:
@@ -98,14 +98,14 @@ _LOST = {
 }
 
 
-def _read_plan(job: jobs.Job | None) -> tuple[jobs.Plan | None, dict[str, Any] | None]:
+def _read_plan(job: watching.Job | None) -> tuple[results.Plan | None, dict[str, Any] | None]:
     """The finished mask preview, or why there is none."""
     current = state.get()
     artefact = current.plan or (job.artefact if job and job.state == "done" else None)
     if artefact is None or current.person is None:
         return None, job.error if job else None
     try:
-        return jobs.plan(artefact, current.person), None
+        return results.plan(artefact, current.person), None
     except PipelineError as error:
         return None, error.as_dict()
 
@@ -125,14 +125,14 @@ def _running(job_id: str) -> None:
         st.subheader("Trying it on", anchor=False)
     with action:
         st.button(
-            "Cancel", icon=":material/close:", width="stretch", on_click=jobs.cancel, args=(job_id,), key="cancel"
+            "Cancel", icon=":material/close:", width="stretch", on_click=watching.cancel, args=(job_id,), key="cancel"
         )
     _poll(job_id, "Waiting for the worker", with_preview=True)
 
 
 def _still(preview: bytes | None = None) -> None:
     person = state.get().person
-    picture = preview if preview is not None else jobs.display(person.sha256) if person else None
+    picture = preview if preview is not None else inputs.display(person.sha256) if person else None
     if picture is not None:
         with st.container(key="still", horizontal_alignment="center"):
             st.image(picture)
@@ -141,7 +141,7 @@ def _still(preview: bytes | None = None) -> None:
 @st.fragment(run_every=POLL_SECONDS)
 def _poll(job_id: str | None, waiting: str, with_preview: bool = False) -> None:
     """Read the job's state and draw it; when it has ended, the whole page runs again."""
-    job = jobs.watch(job_id) if job_id else None
+    job = watching.watch(job_id) if job_id else None
     if job is None or not job.active:
         if with_preview:
             _finish(job)
@@ -153,12 +153,12 @@ def _poll(job_id: str | None, waiting: str, with_preview: bool = False) -> None:
         text = "Waiting: the queue is paused"
     left = f" · about {_duration(job.eta)} left" if job.eta else ""
     st.progress(min(1.0, max(0.02, job.fraction)), text=f"{text}{left}")
-    jobs.ensure_worker()
+    watching.ensure_worker()
     if with_preview:
         _still(job.preview)
 
 
-def _finish(job: jobs.Job | None) -> None:
+def _finish(job: watching.Job | None) -> None:
     state.update(job=None)
     if job is not None and job.state == "done" and job.artefact:
         state.update(artefact=job.artefact)
@@ -174,7 +174,7 @@ def _duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _mask(plan: jobs.Plan) -> None:
+def _mask(plan: results.Plan) -> None:
     current = state.get()
     forms.people_step(plan.people)
     notices.show_findings(plan.findings)
@@ -201,29 +201,29 @@ def _mask(plan: jobs.Plan) -> None:
         )
 
 
-def _base(plan: jobs.Plan) -> tuple[str, np.ndarray]:
+def _base(plan: results.Plan) -> tuple[str, np.ndarray]:
     """The mask that strokes are drawn over, and its name: the automatic one, or that of an opened recipe."""
     own = state.get().own_mask
     if own is None:
         return plan.base, plan.mask
-    return plan.base + own.sha256[:16], jobs.own_mask(own, plan.mask.shape)
+    return plan.base + own.sha256[:16], inputs.own_mask(own, plan.mask.shape)
 
 
 def _start() -> None:
     with notices.catch():
         current = state.get()
-        plan, _ = _read_plan(jobs.watch(current.plan_job) if current.plan_job else None)
+        plan, _ = _read_plan(watching.watch(current.plan_job) if current.plan_job else None)
         if plan is None or current.garment is None:
             return
         mask = None
         if current.strokes or current.own_mask:
             mask = paint(_base(plan)[1], current.strokes)
-        state.update(job=jobs.submit_tryon(current, mask), artefact=None)
+        state.update(job=asking.submit_tryon(current, mask), artefact=None)
 
 
 def _result(artefact: str) -> None:
     try:
-        outcome = jobs.outcome(artefact)
+        outcome = results.outcome(artefact)
     except PipelineError as error:
         notices.show_error(error.as_dict())
         return

@@ -62,7 +62,6 @@ def requirement(name: str) -> Requirement:
     [
         ("torch", ["2.6.0", "2.13.0", "2.13.0+cpu"], ["2.5.1", "2.14.0"]),
         ("streamlit", ["1.58.0", "1.67.0"], ["1.57.0"]),
-        ("streamlit-drawable-canvas", ["0.13.0"], ["0.9.3"]),
         ("moviepy", ["2.2.1"], ["1.0.3"]),
     ],
 )

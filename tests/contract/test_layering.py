@@ -18,8 +18,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines.core", "pipelines"),
     tuple(f"pipelines.{name}" for name in (*SYSTEMS, *SHARED)),
     ("studio.errors", "studio.setup_env"),
-    ("studio.recipe", "studio.settings", "studio.media", "studio.sidecar", "studio.provenance", "studio.weights"),
-    ("studio.database", "studio.registry", "studio.runners", "studio.store", "studio.engine", "studio.systems"),
+    ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.pictures", "studio.sidecar",
+     "studio.provenance", "studio.weights"),
+    ("studio.database", "studio.registry", "studio.runners", "studio.sealing", "studio.store",
+     "studio.engine", "studio.systems"),
     ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.executors", "studio.remote"),
     ("studio.page", "studio.doctor", "studio.api", "studio.commands", "studio.cli", "studio.ui", "studio.demo",
      "studio.__main__"),
@@ -223,7 +225,13 @@ def test_help_imports_nothing_heavy(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["import studio.ui.jobs", "import studio.queue", "import studio.worker", "import studio.api"]
+    "code",
+    [
+        "import studio.ui.asking, studio.ui.inputs, studio.ui.results, studio.ui.watching",
+        "import studio.queue",
+        "import studio.worker",
+        "import studio.api",
+    ],
 )
 def test_the_product_imports_no_torch(code: str) -> None:
     assert loaded(code) & (HEAVY - {"streamlit"}) == set()

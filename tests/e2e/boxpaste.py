@@ -143,9 +143,9 @@ if __name__ == "__main__":
     from streamlit.web import cli
 
     from studio.page import page_file
-    from studio.ui import jobs
+    from studio.ui import inputs
 
     port, samples = sys.argv[2], Path(sys.argv[3])
-    jobs._samples_folder = lambda: samples
+    inputs._samples_folder = lambda: samples
     sys.argv = ["streamlit", "run", str(page_file()), "--server.port", port]
     sys.exit(cli.main())

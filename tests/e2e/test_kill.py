@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.core import hub
 from pipelines.core.errors import WeightsError
-from studio import media, replay, sidecar, store
+from studio import media, replay, sealing, sidecar
 from studio.engine import Engine
 from studio.settings import load
 
@@ -47,8 +47,8 @@ def test_kill_at_twenty_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     hashes = set()
     for path in pictures:
         media.decode(path.read_bytes(), path.name)  # raises on half a picture
-        inside = sidecar.parse(media.embedded_sidecar(path.read_bytes()) or "")
-        assert store.content_hash(media.pixels_of(path.read_bytes())) == inside.output.pixels_sha256
+        inside = sidecar.parse(pictures.embedded_sidecar(path.read_bytes()) or "")
+        assert sealing.content_hash(pictures.pixels_of(path.read_bytes())) == inside.output.pixels_sha256
         assert inside.receipt["edit"]["changed_outside_mask"] == 0
         if sidecar.path_beside(path).exists():
             assert sidecar.read(path)[1] == []

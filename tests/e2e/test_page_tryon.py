@@ -21,7 +21,7 @@ import pytest
 
 from pipelines.core import hub
 from pipelines.core.errors import WeightsError
-from studio import media, registry, sidecar
+from studio import pictures, registry, sidecar
 from studio.page import page_file
 from studio.queue import Queue
 
@@ -194,7 +194,7 @@ def test_from_sample_to_download(visit, tmp_path):
     waiting.value.save_as(file)
     seal, _ = sidecar.read(file)
     assert seal.recipe.kind == "tryon" and seal.receipt["edit"]["changed_outside_mask"] == 0
-    assert sidecar.hash_pixels(media.pixels_of(file.read_bytes())) == seal.output.pixels_sha256
+    assert sidecar.hash_pixels(pictures.pixels_of(file.read_bytes())) == seal.output.pixels_sha256
     check_slider(page)
     visit.check()
 
@@ -253,7 +253,7 @@ def test_mask_is_painted_erased_undone_and_used(visit, site):
     while made.parent.name.endswith(".layers"):
         made = made.parent.with_name(made.parent.name.removesuffix(".layers"))
     layers = made.with_name(made.name + ".layers")
-    mask = media.pixels_of((layers / "mask.png").read_bytes())
+    mask = pictures.pixels_of((layers / "mask.png").read_bytes())
     height, width = mask.shape
     assert mask[int(0.35 * height), width // 2] == 0 and mask.any()
     assert "mask" in sidecar.read(made)[0].recipe.inputs

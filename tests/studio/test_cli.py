@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from studio import media
+from studio import media, pictures
 from studio.cli import app, run
 from studio.queue import Queue
 from studio.recipe import Recipe
@@ -186,10 +186,10 @@ def test_rerun_and_explain(photo: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert run(["explain", str(out)]) == 0
     text = capsys.readouterr().out
     assert "480 pixels in the mask; outside it changed: 0" in text and "should give the same pixels" in text
-    text = media.embedded_sidecar(out.read_bytes()) or ""
-    other = media.pixels_of(out.read_bytes()).copy()
+    text = pictures.embedded_sidecar(out.read_bytes()) or ""
+    other = pictures.pixels_of(out.read_bytes()).copy()
     other[0, 0] ^= 1
-    out.write_bytes(media.embed(media.encode(other, "png"), "png", text))
+    out.write_bytes(pictures.embed(pictures.encode(other, "png"), "png", text))
     assert run(["rerun", str(out), "--json"]) == 7
     answer, error = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert answer["verdict"] == "differs" and answer["changed_pixels"] == 1 and error["exit_code"] == 7
@@ -301,7 +301,7 @@ def test_api(photo: Path, tmp_path: Path, pixels: np.ndarray) -> None:
 
     made = Studio(device="cpu").make("soften", {"person": photo}, tmp_path / "a.png", seed=2, steps=1)
     assert made.sidecar.recipe.settings["steps"] == 1
-    assert np.array_equal(media.pixels_of(made.path.read_bytes())[50:], pixels[50:])
+    assert np.array_equal(pictures.pixels_of(made.path.read_bytes())[50:], pixels[50:])
     assert callable(studio.tryon) and callable(studio.pose) and callable(studio.parse)
     with pytest.raises(AttributeError):
         _ = studio.nothing

@@ -12,7 +12,7 @@ import tiny_kind
 from PIL import Image
 
 from pipelines.core.errors import Cancelled, InputError, WeightsError
-from studio import media, recipe, registry, settings, sidecar
+from studio import pictures, recipe, registry, settings, sidecar
 from studio.engine import Engine, Progress
 from studio.errors import OutputError, UsageError
 from studio.store import Artefact, Target
@@ -82,7 +82,7 @@ def test_orientation_and_size_are_those_of_the_upright_photo(
     exif[0x0112] = 6
     Image.fromarray(np.ascontiguousarray(np.rot90(pixels))).save(tmp_path / "in.png", exif=exif)
     made = engine.execute(engine.draft("soften", {"person": tmp_path / "in.png"}), Target(tmp_path / "o.png", "png"))
-    shown = media.pixels_of(made.path.read_bytes())
+    shown = pictures.pixels_of(made.path.read_bytes())
     assert shown.shape == pixels.shape and np.array_equal(shown[60:], pixels[60:])
 
 
@@ -94,7 +94,7 @@ def test_mask_slot(engine: Engine, photo: Path, pixels: np.ndarray, tmp_path: Pa
     made = engine.execute(draft, Target(tmp_path / "o.png", "png"))
     assert made.sidecar.receipt["edit"]["mask_pixels"] == 200
     outside = mask == 0
-    assert np.array_equal(media.pixels_of(made.path.read_bytes())[outside], pixels[outside])
+    assert np.array_equal(pictures.pixels_of(made.path.read_bytes())[outside], pixels[outside])
 
 
 @pytest.mark.parametrize(
@@ -250,4 +250,4 @@ def test_rows_lead_to_functions(name: str) -> None:
 
 
 def test_sidecar_reads_what_it_writes(made: Artefact) -> None:
-    assert sidecar.read(made.path) == (sidecar.parse(media.embedded_sidecar(made.path.read_bytes()) or ""), [])
+    assert sidecar.read(made.path) == (sidecar.parse(pictures.embedded_sidecar(made.path.read_bytes()) or ""), [])

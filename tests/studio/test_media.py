@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from pipelines.core.errors import InputError
-from studio import media
+from studio import media, pictures
 
 H, W = 96, 80
 
@@ -365,34 +365,34 @@ def test_mask_runs_no_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["png", "webp"])
 def test_written_without_loss_and_with_sidecar(format: str) -> None:
-    data = media.encode(base(), format)
+    data = pictures.encode(base(), format)
     text = '{"recipe": "<&>\\u00e4 ü 漢 ]]>"}'
-    whole = media.embed(data, format, text)
-    assert media.embedded_sidecar(whole) == text
-    assert np.array_equal(media.pixels_of(whole), base())
+    whole = pictures.embed(data, format, text)
+    assert pictures.embedded_sidecar(whole) == text
+    assert np.array_equal(pictures.pixels_of(whole), base())
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(whole)).convert("RGB")), base())
 
 
 def test_jpeg_keeps_its_pixels_when_the_sidecar_goes_in() -> None:
-    data = media.encode(base(), "jpeg", quality=90)
-    whole = media.embed(data, "jpeg", "{}")
-    assert np.array_equal(media.pixels_of(whole), media.pixels_of(data))
-    assert media.embedded_sidecar(whole) == "{}"
+    data = pictures.encode(base(), "jpeg", quality=90)
+    whole = pictures.embed(data, "jpeg", "{}")
+    assert np.array_equal(pictures.pixels_of(whole), pictures.pixels_of(data))
+    assert pictures.embedded_sidecar(whole) == "{}"
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 def test_largest_sidecar_fits(format: str) -> None:
-    text = '"' + "a" * (media.MAX_SIDECAR - 2) + '"'
-    assert media.embedded_sidecar(media.embed(media.encode(base(), format), format, text)) == text
+    text = '"' + "a" * (pictures.MAX_SIDECAR - 2) + '"'
+    assert pictures.embedded_sidecar(pictures.embed(pictures.encode(base(), format), format, text)) == text
     with pytest.raises(ValueError, match="does not fit"):
-        media.embed(media.encode(base(), format), format, text + " ")
+        pictures.embed(pictures.encode(base(), format), format, text + " ")
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("size", [(64, 64), (65, 71), (127, 64)])
 def test_odd_sizes(format: str, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 255, (*size, 3)).astype(np.uint8)
-    whole = media.embed(media.encode(pixels, format), format, "{}")
+    whole = pictures.embed(pictures.encode(pixels, format), format, "{}")
     decoded, info = media.decode(whole, "x")
     assert decoded.shape == pixels.shape and info.findings == ()
     if format != "jpeg":
@@ -401,16 +401,16 @@ def test_odd_sizes(format: str, size: tuple[int, int]) -> None:
 
 def test_palette_indices_come_back() -> None:
     labels = (np.arange(H * W) % 9).reshape(H, W).astype(np.uint8)
-    data = media.encode(labels, "png", palette=[channel for i in range(9) for channel in (i, 2 * i, 3 * i)])
-    assert np.array_equal(media.pixels_of(data), labels)
+    data = pictures.encode(labels, "png", palette=[channel for i in range(9) for channel in (i, 2 * i, 3 * i)])
+    assert np.array_equal(pictures.pixels_of(data), labels)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=400))
 def test_no_bytes_pass_for_a_sidecar(data: bytes) -> None:
-    assert media.embedded_sidecar(data) is None
+    assert pictures.embedded_sidecar(data) is None
 
 
 def test_metadata_bomb_in_xmp_is_not_read() -> None:
-    whole = media.embed(media.encode(base(), "jpeg"), "jpeg", '{"a": "&lol;&lol;"}')
-    assert media.embedded_sidecar(whole) == '{"a": "&lol;&lol;"}'  # entities of a document type have no meaning here
+    whole = pictures.embed(pictures.encode(base(), "jpeg"), "jpeg", '{"a": "&lol;&lol;"}')
+    assert pictures.embedded_sidecar(whole) == '{"a": "&lol;&lol;"}'  # entities of a document type have no meaning here

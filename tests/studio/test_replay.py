@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.core.errors import InputError, PipelineError
-from studio import media, replay, sidecar, store
+from studio import pictures, replay, sidecar, store
 from studio import settings as studio_settings
 from studio.engine import Engine
 from studio.errors import UsageError
@@ -59,7 +59,7 @@ def test_written_again(engine: Engine, photo: Path, tmp_path: Path) -> None:
     path = make(engine, photo, tmp_path / "a.png")
     answer = replay.rerun(engine, path, tmp_path / "b.webp")
     assert answer["output"] == str(tmp_path / "b.webp")
-    assert np.array_equal(media.pixels_of((tmp_path / "b.webp").read_bytes()), media.pixels_of(path.read_bytes()))
+    assert np.array_equal(pictures.pixels_of((tmp_path / "b.webp").read_bytes()), pictures.pixels_of(path.read_bytes()))
 
 
 def test_input_beside_the_file(engine: Engine, photo: Path, tmp_path: Path, workspace: Path) -> None:
@@ -76,11 +76,11 @@ def test_input_beside_the_file(engine: Engine, photo: Path, tmp_path: Path, work
 
 def test_changed_pixels_are_counted(engine: Engine, photo: Path, tmp_path: Path) -> None:
     path = make(engine, photo, tmp_path / "a.png")
-    text = media.embedded_sidecar(path.read_bytes())
-    pixels = media.pixels_of(path.read_bytes()).copy()
+    text = pictures.embedded_sidecar(path.read_bytes())
+    pixels = pictures.pixels_of(path.read_bytes()).copy()
     pixels[3, 4:7] ^= 8
     assert text is not None
-    path.write_bytes(media.embed(media.encode(pixels, "png"), "png", text))
+    path.write_bytes(pictures.embed(pictures.encode(pixels, "png"), "png", text))
     answer = replay.rerun(engine, path)
     assert (answer["verdict"], answer["changed_pixels"], answer["max_difference"]) == ("differs", 3, 8)
     assert any("describes other bytes" in note for note in answer["differences"])
@@ -102,7 +102,7 @@ def test_other_environment_is_named(engine: Engine, photo: Path, tmp_path: Path)
     path = make(engine, photo, tmp_path / "a.png")
     seal, _ = sidecar.read(path)
     older = seal.model_copy(update={"environment": {**seal.environment, "torch": "1.0", "dtype": "bfloat16"}})
-    path.write_bytes(media.embed(media.encode(media.pixels_of(path.read_bytes()), "png"), "png", older.text()))
+    path.write_bytes(pictures.embed(pictures.encode(pictures.pixels_of(path.read_bytes()), "png"), "png", older.text()))
     sidecar.path_beside(path).unlink()
     differences = replay.explain(engine, path)["differences"]
     assert any(text.startswith("torch: ") and "1.0 then" in text for text in differences)
@@ -112,11 +112,11 @@ def test_other_environment_is_named(engine: Engine, photo: Path, tmp_path: Path)
 def test_edited_recipe_is_noticed(engine: Engine, photo: Path, tmp_path: Path) -> None:
     path = make(engine, photo, tmp_path / "a.png")
     text = (
-        (media.embedded_sidecar(path.read_bytes()) or "")
+        (pictures.embedded_sidecar(path.read_bytes()) or "")
         .replace('"seed":9', '"seed":8')
         .replace('"seed": 9', '"seed": 8')
     )
-    path.write_bytes(media.embed(media.encode(media.pixels_of(path.read_bytes()), "png"), "png", text))
+    path.write_bytes(pictures.embed(pictures.encode(pictures.pixels_of(path.read_bytes()), "png"), "png", text))
     assert any("edited" in note for note in replay.explain(engine, path)["notes"])
 
 
@@ -140,7 +140,7 @@ def test_stripped_file_with_its_sidecar_beside(engine: Engine, photo: Path, tmp_
 
 def forged(text: str) -> bytes:
     """A picture that carries ``text`` as its sidecar."""
-    return media.embed(media.encode(np.zeros((64, 64, 3), np.uint8), "png"), "png", text)
+    return pictures.embed(pictures.encode(np.zeros((64, 64, 3), np.uint8), "png"), "png", text)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_explain_shows_no_control_characters(engine: Engine, photo: Path, tmp_pa
     evil = seal.model_copy(
         update={"receipt": {"findings": [{"severity": "info", "message": "\x1b]0;owned\x07\x1b[2J"}]}}
     )
-    path.write_bytes(media.embed(media.encode(media.pixels_of(path.read_bytes()), "png"), "png", evil.text()))
+    path.write_bytes(pictures.embed(pictures.encode(pictures.pixels_of(path.read_bytes()), "png"), "png", evil.text()))
     sidecar.path_beside(path).unlink()
     lines = replay.lines(replay.explain(engine, path))
     assert any("owned" in line for line in lines) and all(line.isprintable() for line in lines)
@@ -203,7 +203,7 @@ def test_explain_bears_any_receipt(engine: Engine, photo: Path, tmp_path: Path, 
     path = make(engine, photo, tmp_path / "a.png")
     seal, _ = sidecar.read(path)
     odd = seal.model_copy(update={"receipt": receipt})
-    path.write_bytes(media.embed(media.encode(media.pixels_of(path.read_bytes()), "png"), "png", odd.text()))
+    path.write_bytes(pictures.embed(pictures.encode(pictures.pixels_of(path.read_bytes()), "png"), "png", odd.text()))
     sidecar.path_beside(path).unlink()
     assert replay.lines(replay.explain(engine, path))
 
@@ -211,10 +211,10 @@ def test_explain_bears_any_receipt(engine: Engine, photo: Path, tmp_path: Path, 
 def test_bomb_with_a_recipe(engine: Engine, photo: Path, tmp_path: Path) -> None:
     """A file of ours whose pixels were exchanged for a bomb is refused by its header."""
     path = make(engine, photo, tmp_path / "a.png")
-    text = media.embedded_sidecar(path.read_bytes()) or ""
+    text = pictures.embedded_sidecar(path.read_bytes()) or ""
     stream = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(stream, "PNG")
-    path.write_bytes(media.embed(stream.getvalue(), "png", text))
+    path.write_bytes(pictures.embed(stream.getvalue(), "png", text))
     with pytest.raises(InputError) as caught:
         replay.rerun(engine, path)
     assert caught.value.code in ("input.too-large", "input.no-recipe")

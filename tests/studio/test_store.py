@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from pipelines.core.errors import InputError
-from studio import media, sidecar, store
+from studio import disk, pictures, sealing, sidecar, store
 from studio.errors import OutputError, UsageError
 from studio.recipe import Recipe
 from studio.registry import Edit, Product
@@ -46,8 +46,8 @@ def product(seed: int = 0, size: tuple[int, int] = (96, 80), leak: bool = False)
 def whole(path: Path) -> bool:
     """Whether picture and sidecars agree with each other and with the pixels."""
     seal, notes = sidecar.read(path)
-    shown = store.content(path.read_bytes(), seal.output.format)
-    return not notes and store.content_hash(shown) == seal.output.pixels_sha256
+    shown = sealing.content(path.read_bytes(), seal.output.format)
+    return not notes and sealing.content_hash(shown) == seal.output.pixels_sha256
 
 
 def visible(folder: Path) -> list[str]:
@@ -61,7 +61,7 @@ def test_written_whole(tmp_path: Path, workspace: Path, format: str) -> None:
     made = Store(workspace).write(product(), WANTED, {"tier": "starter"}, ENVIRONMENT, target)
     assert made.path == target.path and whole(made.path)
     assert visible(tmp_path) == [target.path.name, target.path.name + ".json"]
-    inside = sidecar.parse(media.embedded_sidecar(made.path.read_bytes()) or "")
+    inside = sidecar.parse(pictures.embedded_sidecar(made.path.read_bytes()) or "")
     assert inside.recipe == WANTED and inside.receipt == made.sidecar.receipt and inside.environment == ENVIRONMENT
     assert inside.output.sha256 is None and made.sidecar.output.bytes == made.path.stat().st_size
     assert Store(workspace).gallery()[0]["file_sha256"] == made.sidecar.output.sha256
@@ -86,14 +86,14 @@ def test_document(tmp_path: Path, workspace: Path) -> None:
     wanted = Product(document={"b": [1, 2.5], "a": "ü"})
     made = Store(workspace).write(wanted, WANTED, {}, {}, Target(tmp_path / "a.json", "json"))
     data = json.loads(made.path.read_text(encoding="utf-8"))
-    assert data.pop(media.SIDECAR_KEY)["recipe"]["kind"] == "soften" and data == {"b": [1, 2.5], "a": "ü"}
+    assert data.pop(pictures.SIDECAR_KEY)["recipe"]["kind"] == "soften" and data == {"b": [1, 2.5], "a": "ü"}
     assert whole(made.path)
 
 
 def test_layers(tmp_path: Path, workspace: Path) -> None:
     made = Store(workspace).write(product(), WANTED, {}, {}, Target(tmp_path / "a.png", "png", layers=True))
     assert made.layers is not None and visible(made.layers) == ["mask.png", "on.png"]
-    assert np.array_equal(media.pixels_of((made.layers / "on.png").read_bytes()) > 0, product().layers["on"])
+    assert np.array_equal(pictures.pixels_of((made.layers / "on.png").read_bytes()) > 0, product().layers["on"])
 
 
 def test_never_overwrites(tmp_path: Path, workspace: Path) -> None:
@@ -109,7 +109,7 @@ def test_force_overwrites(tmp_path: Path, workspace: Path) -> None:
     first = Store(workspace).write(product(0), WANTED, {}, {}, Target(tmp_path / "a.png", "png", layers=True))
     second = Store(workspace).write(product(1), WANTED, {}, {}, Target(tmp_path / "a.png", "png", force=True))
     assert second.path == first.path and whole(second.path)
-    assert np.array_equal(media.pixels_of(second.path.read_bytes()), product(1).pixels)
+    assert np.array_equal(pictures.pixels_of(second.path.read_bytes()), product(1).pixels)
     assert visible(tmp_path) == ["a.png", "a.png.json"]  # layers of the old result are gone with it
 
 
@@ -126,7 +126,7 @@ def test_many_writers_of_one_name(tmp_path: Path, workspace: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(made)) == 8 and all(whole(path) for path in made)
-    contents = {media.pixels_of(path.read_bytes()).tobytes() for path in made}
+    contents = {pictures.pixels_of(path.read_bytes()).tobytes() for path in made}
     assert len(contents) == 8
 
 
@@ -216,8 +216,8 @@ def test_kill_at_random_moments(tmp_path: Path, workspace: Path) -> None:
         for path in [p for p in tmp_path.iterdir() if p.suffix in (".png", ".webp") and not p.name.startswith(".")]:
             with Image.open(path) as picture:
                 picture.load()
-            seal = sidecar.parse(media.embedded_sidecar(path.read_bytes()) or "")
-            assert store.content_hash(media.pixels_of(path.read_bytes())) == seal.output.pixels_sha256, path.name
+            seal = sidecar.parse(pictures.embedded_sidecar(path.read_bytes()) or "")
+            assert sealing.content_hash(pictures.pixels_of(path.read_bytes())) == seal.output.pixels_sha256, path.name
             if sidecar.path_beside(path).exists():
                 assert whole(path), path.name
             seen += 1
@@ -230,7 +230,7 @@ def test_kill_at_random_moments(tmp_path: Path, workspace: Path) -> None:
 
 def test_sweep_leaves_the_living_alone(tmp_path: Path, workspace: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as living:
-        alive = tmp_path / f".x.png.{store._host()}-{living.pid}-1.part"
+        alive = tmp_path / f".x.png.{disk._host()}-{living.pid}-1.part"
         elsewhere = tmp_path / ".x.png.00000000-1-1.part"
         for path in (alive, elsewhere):
             path.write_text("")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio import registry, settings, worker
-from studio.ui import jobs
+from studio.ui import inputs
 
 # The stand-in pipeline is also the browser tests' worker, so it is a script that can be started by its path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -25,11 +25,11 @@ def home(tmp_path, monkeypatch):
     boxpaste.install()
     monkeypatch.setattr(worker, "ensure", lambda home, arguments=(): None)
     samples = boxpaste.write_samples(tmp_path / "samples")
-    monkeypatch.setattr(jobs, "_samples_folder", lambda: samples)
-    for cached in (jobs.samples, jobs._sample_hashes):
+    monkeypatch.setattr(inputs, "_samples_folder", lambda: samples)
+    for cached in (inputs.samples, inputs._sample_hashes):
         cached.cache_clear()
     yield tmp_path / "home"
-    for cached in (jobs.samples, jobs._sample_hashes):
+    for cached in (inputs.samples, inputs._sample_hashes):
         cached.cache_clear()
 
 

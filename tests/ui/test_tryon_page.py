@@ -12,10 +12,10 @@ from boxpaste import figure, png
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from studio import media, recipe, settings, sidecar
+from studio import pictures, recipe, settings, sidecar
 from studio.queue import Queue
 from studio.store import Store
-from studio.ui import jobs, state
+from studio.ui import asking, inputs, results, state, watching
 from studio.ui.components.mask import Stroke
 from studio.ui.state import TryOnState
 
@@ -44,7 +44,7 @@ def text(at: AppTest) -> str:
 def with_inputs(**more) -> AppTest:
     at = page()
     at.session_state["tryon"] = TryOnState(
-        person=jobs.keep_sample("person", "anna"), garment=jobs.keep_sample("garment", "red-shirt"), **more
+        person=inputs.keep_sample("person", "anna"), garment=inputs.keep_sample("garment", "red-shirt"), **more
     )
     return at
 
@@ -127,7 +127,7 @@ def test_the_mask_its_findings_and_the_button_are_shown_when_the_preview_is_done
 
 def test_without_a_garment_the_mask_is_shown_and_the_button_waits(home, work):
     at = page()
-    at.session_state["tryon"] = TryOnState(person=jobs.keep_sample("person", "anna"))
+    at.session_state["tryon"] = TryOnState(person=inputs.keep_sample("person", "anna"))
     at.run()
     assert work() == 1
     assert button(at.run(), "run").disabled
@@ -139,7 +139,7 @@ def test_the_result_equals_the_photo_outside_the_mask_and_is_sealed(home, work):
     seal, notes = sidecar.read(artefact)
     assert notes == []
     assert seal.recipe.seed == 7 and set(seal.recipe.inputs) == {"person", "garment"}
-    outcome = jobs.outcome(str(artefact))
+    outcome = results.outcome(str(artefact))
     changed = (outcome.before != outcome.after).any(axis=2)
     assert changed.any() and not (changed & (outcome.mask == 0)).any()
     assert at.session_state["stage_view"] == "Result" and seen(at).job is None
@@ -157,7 +157,7 @@ def test_brush_strokes_reach_the_recipe_as_a_mask_and_nothing_outside_changes(ho
     at.session_state["tryon"] = TryOnState(**{**vars(current), "strokes": (erase, add)})
     button(at.run(), "run").click().run()
     work()
-    outcome = jobs.outcome(seen(at.run()).artefact)
+    outcome = results.outcome(seen(at.run()).artefact)
     height, width = outcome.mask.shape
     changed = (outcome.before != outcome.after).any(axis=2)
     assert outcome.mask[int(0.35 * height), width // 2] == 0
@@ -186,8 +186,8 @@ def test_several_people_can_be_chosen_from(home, work):
         work()
         at.run()
         plans.append(
-            jobs.plan(
-                jobs.watch(seen(at).plan_job).artefact if not seen(at).plan else seen(at).plan, seen(at).person
+            results.plan(
+                watching.watch(seen(at).plan_job).artefact if not seen(at).plan else seen(at).plan, seen(at).person
             ).mask
         )
     half = plans[0].shape[1] // 2
@@ -268,7 +268,7 @@ def test_a_paused_queue_says_so_and_goes_on_when_told(home, work):
 def test_every_download_carries_the_recipe_and_opens_it_again(home, work, format):
     at = finished(work, seed=11, protect=("face",))
     made = seen(at).artefact
-    data = jobs.export(made, format)
+    data = results.export(made, format)
     assert Image.open(io.BytesIO(data)).format == format.upper()
     other = page().run()
     upload = other.file_uploader(key="recipe_upload")
@@ -286,9 +286,9 @@ def test_every_download_carries_the_recipe_and_opens_it_again(home, work, format
 
 def test_lossless_downloads_hold_the_same_pixels(home, work):
     made = seen(finished(work)).artefact
-    pixels = [media.pixels_of(jobs.export(made, format)) for format in ("png", "webp")]
+    pixels = [pictures.pixels_of(results.export(made, format)) for format in ("png", "webp")]
     assert np.array_equal(*pixels)
-    seal = sidecar.parse(sidecar.embedded(jobs.export(made, "webp")))
+    seal = sidecar.parse(sidecar.embedded(results.export(made, "webp")))
     assert seal.output.format == "webp" and seal.output.pixels_sha256 == sidecar.hash_pixels(pixels[1])
     assert seal.receipt["edit"]["changed_outside_mask"] == 0
 
@@ -309,7 +309,7 @@ def test_an_opened_recipe_brings_its_edited_mask_and_gives_the_same_pixels(home,
     work()
     second = seen(other.run()).artefact
     assert second != first
-    assert np.array_equal(jobs.outcome(first).after, jobs.outcome(second).after)
+    assert np.array_equal(results.outcome(first).after, results.outcome(second).after)
     assert sidecar.read(Path(first))[0].recipe_sha256 == sidecar.read(Path(second))[0].recipe_sha256
 
 
@@ -317,8 +317,8 @@ def test_an_opened_recipe_brings_its_edited_mask_and_gives_the_same_pixels(home,
     ("data", "code"),
     [
         (png(figure()), "input\\.no\\-recipe"),
-        (media.embed(png(figure()), "png", '{"recipe": 1}'), "recipe\\.bad"),
-        (media.embed(png(figure()), "png", "[" * 40_000), "recipe\\.bad"),
+        (pictures.embed(png(figure()), "png", '{"recipe": 1}'), "recipe\\.bad"),
+        (pictures.embed(png(figure()), "png", "[" * 40_000), "recipe\\.bad"),
     ],
 )
 def test_a_file_without_a_usable_recipe_is_refused(home, data, code):
@@ -346,7 +346,7 @@ def test_delete_moves_file_sidecar_and_layers_to_the_trash(home, work):
     assert not made.exists() and not sidecar.path_beside(made).exists()
     trashed = {path.name for path in (home / "trash").rglob("*")}
     assert {made.name, made.name + ".json"} <= trashed
-    assert seen(at).artefact is None and jobs.recent(10) == []
+    assert seen(at).artefact is None and results.recent(10) == []
 
 
 def test_recent_results_show_try_ons_only_newest_first(home, work):
@@ -355,7 +355,7 @@ def test_recent_results_show_try_ons_only_newest_first(home, work):
     button(at.run(), "run").click().run()
     work()
     at.run()
-    listed = [sidecar.read(Path(item.id))[0].recipe for item in jobs.recent(10)]
+    listed = [sidecar.read(Path(item.id))[0].recipe for item in results.recent(10)]
     assert [(item.kind, item.seed) for item in listed] == [("tryon", 5), ("tryon", 0)]
 
 
@@ -371,11 +371,11 @@ def test_a_recent_result_opens_on_a_page_without_inputs_and_brings_them_when_ask
 
 
 def test_step_numbers_become_names_of_what_runs_now():
-    assert jobs._step_name("tryon", "step 0 of 7") == "Finding the person"
-    assert jobs._step_name("tryon", "step 5 of 7") == "Painting"
-    assert jobs._step_name("tryon", "step 7 of 7") == "Pasting back"
-    assert jobs._step_name("tryon", "step 3 of 9") == "Step 3 of 9"
-    assert jobs._step_name("pose", "loading") == "Loading"
+    assert watching._step_name("tryon", "step 0 of 7") == "Finding the person"
+    assert watching._step_name("tryon", "step 5 of 7") == "Painting"
+    assert watching._step_name("tryon", "step 7 of 7") == "Pasting back"
+    assert watching._step_name("tryon", "step 3 of 9") == "Step 3 of 9"
+    assert watching._step_name("pose", "loading") == "Loading"
 
 
 def test_the_page_never_loads_torch_or_a_pipeline():
@@ -392,8 +392,8 @@ def test_the_page_never_loads_torch_or_a_pipeline():
 
 
 def test_settings_of_the_page_and_of_the_registry_agree(home):
-    wanted = TryOnState(person=jobs.keep_sample("person", "ben"), person_index=2, protect=("hands",))
-    job = Queue(home).get(int(jobs.submit_plan(wanted)))
+    wanted = TryOnState(person=inputs.keep_sample("person", "ben"), person_index=2, protect=("hands",))
+    job = Queue(home).get(int(asking.submit_plan(wanted)))
     parsed = recipe.parse(job.recipe)
     assert parsed.settings == {"category": "upper", "person_index": 2, "protect": ["hands"]}
     assert settings.load().home == home

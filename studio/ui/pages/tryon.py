@@ -6,12 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio.ui import forms, gallery, jobs, notices, receipt, stage, state
+from studio.ui import forms, gallery, inputs, notices, receipt, stage, state
 
 PROMISE = "Only the area shown in red may change; every other pixel stays exactly as it is."
 
 
-def restore(recipe: jobs.Restored) -> None:
+def restore(recipe: inputs.Restored) -> None:
     """Take over inputs and settings of an opened recipe; runs in a callback, before the controls are drawn."""
     state.update(
         person=recipe.person,
@@ -36,13 +36,13 @@ st.markdown(f"A photo of a person, a photo of a garment, one picture of both. {P
 notices.show_pending()
 notices.show_queue()
 
-inputs, view = st.columns([5, 8], gap="large")
-with inputs:
+left, right = st.columns([5, 8], gap="large")
+with left:
     forms.person_step()
     forms.garment_step()
     forms.settings_step()
     forms.recipe_step(restore)
-with view, st.container(key="stage"):
+with right, st.container(key="stage"):
     stage.show()
 
 if (artefact := state.get().artefact) and not state.get().job:

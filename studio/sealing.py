@@ -1,0 +1,90 @@
+"""A product as the bytes of a file that carries its sidecar, and what such a file shows. No disk is touched here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from studio import pictures, sidecar
+from studio.recipe import Recipe
+from studio.registry import Edit, Product
+from studio.sidecar import Output, Sidecar
+
+
+def encode(product: Product, format: str, quality: int) -> bytes:
+    """The product as a file without sidecar."""
+    if product.document is not None:
+        return _document_text(product.document).encode()
+    return pictures.encode(product.pixels, format, quality=quality, palette=product.palette)
+
+
+def _document_text(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, allow_nan=False)
+
+
+def content(body: bytes, format: str) -> Any:
+    """What a file shows: its decoded pixels, or its document without sidecar."""
+    if format != "json":
+        return pictures.pixels_of(body)
+    document = json.loads(body)
+    document.pop(pictures.SIDECAR_KEY, None)
+    return document
+
+
+def content_hash(shown: Any) -> str:
+    """Hash of what `content` returns."""
+    if isinstance(shown, dict):
+        return hashlib.sha256(_document_text(shown).encode()).hexdigest()
+    return sidecar.hash_pixels(shown)
+
+
+def edit_receipt(edit: Edit, shown: Any, format: str) -> dict[str, Any]:
+    """Which pixels were edited, counted on the decoded file. JPEG changes every pixel a little: nothing is claimed."""
+    import numpy as np
+
+    inside = edit.mask > 0
+    changed = (shown != edit.original).any(axis=2)
+    lossless = format != "jpeg"
+    return {
+        "mask_pixels": int(inside.sum()),
+        "mask_share": round(float(inside.mean()), 6),
+        "changed_pixels": int(changed.sum()) if lossless else None,
+        "changed_outside_mask": int((changed & ~inside).sum()) if lossless else None,
+        "measured_on": "the written file, decoded" if lossless else "nothing: JPEG changes every pixel a little",
+        "mask_sha256": sidecar.hash_pixels(np.ascontiguousarray(edit.mask)),
+    }
+
+
+def seal_of(
+    product: Product,
+    body: bytes,
+    recipe: Recipe,
+    receipt: dict[str, Any],
+    environment: dict[str, str],
+    format: str,
+    quality: int,
+) -> Sidecar:
+    """The sidecar of an encoded product."""
+    height, width = (0, 0) if product.pixels is None else product.pixels.shape[:2]
+    shown = content(body, format)
+    output = Output.model_validate({
+        "format": format, "quality": quality, "width": width, "height": height,
+        "pixels_sha256": content_hash(shown),
+    })  # fmt: skip
+    edit = {} if product.edit is None else {"edit": edit_receipt(product.edit, shown, format)}
+    return Sidecar(
+        recipe=recipe,
+        recipe_sha256=recipe.sha256(),
+        output=output,
+        receipt={**receipt, **product.receipt, **edit},
+        environment=environment,
+    )
+
+
+def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
+    """The file with its sidecar inside."""
+    if format == "json":
+        document = {**json.loads(body), pictures.SIDECAR_KEY: json.loads(seal.text())}
+        return (json.dumps(document, indent=1) + "\n").encode()
+    return pictures.embed(body, format, seal.text())

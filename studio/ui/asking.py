@@ -1,0 +1,92 @@
+"""Asking for work: what is chosen on the page becomes a recipe, and the recipe goes into the queue."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from studio import pictures, registry, sidecar, weights
+from studio.recipe import InputRef, Recipe
+from studio.ui import watching, workspace
+from studio.ui.state import TryOnState
+
+
+@lru_cache(maxsize=8)
+def _weights_sha256(name: str, home: str, stamp: float) -> str:
+    weights.use_workspace(Path(home))
+    return weights.resolve(name).sha256
+
+
+def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe:
+    home = str(workspace.chosen().home)
+    hour = time.time() // 3600  # weights are hashed once an hour at most: hashing reads every byte of them
+    values = {"person_index": state.person_index, "protect": list(state.protect)}
+    row = registry.kind(kind)
+    return Recipe(
+        kind=kind,
+        inputs=inputs,
+        settings=registry.typed(row, values).model_dump(mode="json"),
+        seed=state.seed if kind == "tryon" else 0,
+        weights={name: _weights_sha256(name, home, hour) for name in row.weights},
+    )
+
+
+def _refs(state: TryOnState) -> dict[str, InputRef]:
+    given = {"person": state.person, "garment": state.garment}
+    return {slot: InputRef(sha256=p.sha256, name=p.name) for slot, p in given.items() if p is not None}
+
+
+def plan_key(state: TryOnState) -> str:
+    """What the mask preview depends on."""
+    person, garment = (p.sha256 if p else None for p in (state.person, state.garment))
+    return json.dumps([person, garment, state.person_index, state.protect])
+
+
+def _plan_path(recipe: Recipe) -> Path:
+    # Named by what decides it, weights included: the same question finds the answer that is there.
+    return workspace.chosen().home / "plans" / f"{recipe.sha256()[:32]}.png"
+
+
+def known_plan(state: TryOnState) -> str | None:
+    """The mask preview for this state if it was made before.
+
+    Raises:
+        WeightsError, UsageError: as the classes say.
+    """
+    path = _plan_path(_recipe("mask", state, _refs(state)))
+    return str(path) if path.is_file() and sidecar.path_beside(path).is_file() else None
+
+
+def submit_plan(state: TryOnState) -> str:
+    """Ask for the automatic mask, in the priority lane.
+
+    Raises:
+        WeightsError, UsageError: as the classes say.
+    """
+    recipe = _recipe("mask", state, _refs(state))
+    path = _plan_path(recipe)
+    number = workspace.queue().add(recipe, path, force=True, layers=True, owner="page", preview=True)
+    watching.ensure_worker()
+    return str(number)
+
+
+def submit_tryon(state: TryOnState, mask: np.ndarray | None) -> str:
+    """Ask for the try-on, with an edited mask if there is one.
+
+    Args:
+        state: Inputs and settings.
+        mask: (H, W) uint8 at the photo's size, or None for the automatic one.
+    """
+    refs = _refs(state)
+    if mask is not None:
+        refs["mask"] = workspace.store().keep_input(pictures.encode(mask, "png"), "mask.png")
+    recipe = _recipe("tryon", state, refs)
+    name = registry.default_name(registry.kind("tryon"), {slot: ref.name for slot, ref in refs.items()})
+    path = workspace.chosen().home / "outputs" / time.strftime("%Y-%m-%d") / f"{name}.png"
+    number = workspace.queue().add(recipe, path, layers=True, owner="page")
+    watching.ensure_worker()
+    return str(number)
