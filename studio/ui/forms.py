@@ -53,6 +53,7 @@ def _picture_step(slot: Literal["person", "garment"], title: str, hint: str, sha
             help=hint + " It stays on this computer.",
             label_visibility="collapsed",
         )
+        notices.show_pending(slot)
         st.caption(hint)
 
 
@@ -60,7 +61,7 @@ def _pick(slot: Literal["person", "garment"], chosen: str) -> None:
     current: Picture | None = getattr(state.get(), slot)
     if current and current.sample is None and current.sha256 == chosen:
         return
-    with notices.catch():
+    with notices.catch(slot):
         set_picture(slot, inputs.keep_sample(slot, chosen))
 
 
@@ -68,7 +69,7 @@ def _upload(slot: Literal["person", "garment"]) -> None:
     upload = st.session_state[f"{slot}_upload"]
     if upload is None:  # the cross beside the file name: the picture in use stays until another is chosen
         return
-    with notices.catch():
+    with notices.catch(slot):
         set_picture(slot, inputs.keep_upload(upload.getvalue(), upload.name))
 
 
@@ -137,11 +138,12 @@ def recipe_step(restore: Callable[[inputs.Restored], None]) -> None:
             args=(restore,),
             help="Inputs and settings come back as they were when the picture was made.",
         )
+        notices.show_pending("recipe")
 
 
 def _open_recipe(restore: Callable[[inputs.Restored], None]) -> None:
     upload = st.session_state["recipe_upload"]
     if upload is None:
         return
-    with notices.catch():
+    with notices.catch("recipe"):
         restore(inputs.open_recipe(upload.getvalue(), upload.name))

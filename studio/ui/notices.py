@@ -62,13 +62,13 @@ def _boxes(findings: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def catch() -> Iterator[None]:
-    """Turn an error inside a callback into the notice of the next run."""
+def catch(at: str = "top") -> Iterator[None]:
+    """Turn an error inside a callback into the notice of the next run, shown where `show_pending` asks for ``at``."""
     try:
         yield
     except Exception as error:  # the web server must outlive a bug; it goes to a file and to the page
         known = translate(error) or bug_report(error, workspace.log_folder())
-        state.update(notice=known)
+        state.update(notice=known, notice_at=at)
 
 
 def show_queue() -> None:
@@ -82,9 +82,12 @@ def show_queue() -> None:
         st.button("Continue", on_click=watching.resume, key="resume")
 
 
-def show_pending() -> None:
-    """Show the notice a callback left, once."""
+def show_pending(at: str = "top") -> None:
+    """Show the notice a callback left for this part of the page, once.
+
+    An error stands beside what caused it: on a phone the top of the page is several screens away.
+    """
     notice: PipelineError | None = state.get().notice
-    if notice is not None:
+    if notice is not None and state.get().notice_at == at:
         show_error(notice.as_dict())
         state.update(notice=None)

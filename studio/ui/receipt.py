@@ -30,8 +30,9 @@ def show(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
                 count = len(outcome.findings)
                 with st.expander(f"{count} {'notes' if count > 1 else 'note'} on this result"):
                     notices.show_findings(outcome.findings, shown=count)
-            with st.expander("Weights and licences"):
-                st.html(_weights(outcome.receipt.get("weights", [])))
+            if weights := outcome.receipt.get("weights"):
+                with st.expander("Weights and licences"):
+                    st.html(_weights(weights))
         with take:
             st.subheader("Take it along", anchor=False)
             _download(outcome)

@@ -19,6 +19,7 @@ POLL_SECONDS = 0.7
 
 def show() -> None:
     """Draw whatever is due, and ask for the mask preview when an input changed."""
+    notices.show_pending("stage")
     current = state.get()
     if current.person is None and current.artefact and not current.job:
         st.subheader("Result", anchor=False)
@@ -61,7 +62,7 @@ def _ready() -> None:
     views = [MASK, RESULT] if current.artefact else [MASK]
     if st.session_state.get("stage_view") not in views:
         st.session_state["stage_view"] = views[-1]
-    head, action = st.columns([3, 2], vertical_alignment="center")
+    head, action = st.columns([3, 2])
     with head:
         if len(views) > 1:
             st.segmented_control("Show", views, key="stage_view", required=True, label_visibility="collapsed")
@@ -75,10 +76,11 @@ def _ready() -> None:
             icon=":material/checkroom:",
             width="stretch",
             disabled=plan is None or blocked or current.garment is None,
-            help=None if current.garment else "Pick a garment first.",
             on_click=_start,
             key="run",
         )
+        if current.garment is None:  # in words, not as a tooltip: a phone has no pointer to hover with
+            st.caption("Pick a garment to go on.", text_alignment="center")
     if st.session_state["stage_view"] == RESULT and current.artefact:
         _result(current.artefact)
     elif job is not None and job.active:
@@ -166,7 +168,10 @@ def _finish(job: watching.Job | None) -> None:
     elif job is None or job.state != "cancelled":
         error = (job.error if job else None) or _LOST
         state.update(
-            notice=PipelineError(error["code"], error["what"], seen=error.get("seen"), remedy=error.get("remedy") or "")
+            notice=PipelineError(
+                error["code"], error["what"], seen=error.get("seen"), remedy=error.get("remedy") or ""
+            ),
+            notice_at="stage",
         )
 
 
@@ -210,7 +215,7 @@ def _base(plan: results.Plan) -> tuple[str, np.ndarray]:
 
 
 def _start() -> None:
-    with notices.catch():
+    with notices.catch("stage"):
         current = state.get()
         plan, _ = _read_plan(watching.watch(current.plan_job) if current.plan_job else None)
         if plan is None or current.garment is None:

@@ -49,6 +49,8 @@ class TryOnState:
         job: The running try-on.
         artefact: The result on show.
         notice: An error that a callback left for the next run to show.
+        notice_at: Part of the page the error belongs to, and is shown in: ``top``, ``person``,
+            ``garment``, ``recipe`` or ``stage``.
     """
 
     person: Picture | None = None
@@ -66,6 +68,7 @@ class TryOnState:
     job: str | None = None
     artefact: str | None = None
     notice: PipelineError | None = None
+    notice_at: str = "top"
 
 
 def get() -> TryOnState:

@@ -12,7 +12,9 @@ h2, h3, h4 { font-weight: 600 !important; letter-spacing: -.005em; }
 .st-key-stage { position: sticky; top: 4.25rem; scroll-margin-top: 4.5rem; }
 h3 { font-size: 1.25rem !important; padding: .4rem 0 .2rem !important; }
 /* The accent is dark on the light theme and light on the dark one; what stands on it must be the opposite. */
-[data-testid$="Button-primary"], [data-testid$="Button-primary"] * { color: light-dark(#fff, #0d1f19) !important; }
+[data-testid$="Button-primary"]:enabled, [data-testid$="Button-primary"]:enabled * {
+  color: light-dark(#fff, #0d1f19) !important;
+}
 .st-key-empty { min-height: 26rem; }
 [data-testid="stFileUploaderDropzone"] { padding: .5rem .75rem; min-height: 0; }
 .fact { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; font-size: .875rem;

@@ -43,9 +43,9 @@ def test_kill_at_twenty_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert first.startswith("whole 0 "), done.stdout + done.stderr
     assert len(rest) == TIMES and any(line.endswith(" -9") for line in rest)
 
-    pictures = [path for path in out.iterdir() if path.suffix == ".png" and not path.name.startswith(".")]
+    written = [path for path in out.iterdir() if path.suffix == ".png" and not path.name.startswith(".")]
     hashes = set()
-    for path in pictures:
+    for path in written:
         media.decode(path.read_bytes(), path.name)  # raises on half a picture
         inside = sidecar.parse(pictures.embedded_sidecar(path.read_bytes()) or "")
         assert sealing.content_hash(pictures.pixels_of(path.read_bytes())) == inside.output.pixels_sha256

@@ -130,7 +130,7 @@ def test_without_a_garment_the_mask_is_shown_and_the_button_waits(home, work):
     at.session_state["tryon"] = TryOnState(person=inputs.keep_sample("person", "anna"))
     at.run()
     assert work() == 1
-    assert button(at.run(), "run").disabled
+    assert button(at.run(), "run").disabled and "Pick a garment" in text(at)
 
 
 def test_the_result_equals_the_photo_outside_the_mask_and_is_sealed(home, work):
@@ -222,6 +222,16 @@ def test_a_bad_upload_is_one_clear_error_and_is_not_kept(home, name, data, code)
     assert not at.run().error  # said once
 
 
+@pytest.mark.parametrize("slot", ["person", "garment"])
+def test_a_bad_upload_is_told_where_it_was_uploaded(home, slot):
+    """On a phone the top of the page is out of sight by then."""
+    at = page().run()
+    at.file_uploader(key=f"{slot}_upload").set_value(("x.png", b"no picture", "image/png")).run()
+    told = [item for item in at.columns[0] if item.type in ("subheader", "error")]
+    before = told[[item.type for item in told].index("error") - 1]
+    assert slot in before.value.lower() and len(at.error) == 1
+
+
 def test_a_file_name_is_shown_as_text_not_as_markup(home):
     at = page().run()
     at.file_uploader(key="person_upload").set_value(("[x](http://evil)<b>.png", b"no picture", "image/png")).run()
@@ -247,7 +257,7 @@ def test_a_failed_job_is_told_once_and_the_mask_stays(home, work, monkeypatch):
     Store(home).input_path(garment.sha256).unlink()
     work()
     at.run()
-    assert any("input\\.not\\-kept" in item.value for item in at.error)
+    assert any("input\\.not\\-kept" in item.value for item in at.columns[1].error)  # beside the button that was pressed
     assert seen(at).job is None
 
 
