@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.core import hub
 from pipelines.core.errors import WeightsError
-from studio import media, replay, sealing, sidecar
+from studio import media, pictures, replay, sealing, sidecar
 from studio.engine import Engine
 from studio.settings import load
 
