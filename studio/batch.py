@@ -8,6 +8,7 @@ Paths are relative to the file. An item whose output is already there, made by t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +111,8 @@ def _one(
         raise item.error or recipe.bad(f"line {item.number}")
     line = item.line
     row = registry.kind(line.kind)
-    output = item.folder / (line.output or f"{item.id}{store.SUFFIX_OF[row.formats[0]]}")
+    # Joined as text: a Path would forget a slash at the end, which says that a folder is meant.
+    output = os.path.join(item.folder, line.output or f"{item.id}{store.SUFFIX_OF[row.formats[0]]}")
     target = store.target_for(
         output, row.formats, item.id, preferred=engine.settings.format, quality=engine.settings.quality, force=force
     )

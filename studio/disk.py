@@ -29,13 +29,26 @@ def write(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
+def shorten(name: str, size: int) -> str:
+    """The beginning of a name in at most ``size`` bytes: a disk counts bytes, and one letter can take four of them."""
+    return name.encode("utf-8", "ignore")[:size].decode("utf-8", "ignore")
+
+
+def check_name(path: Path) -> None:
+    """Raise the OSError that a name gives which no file can have: too long, or with a zero byte in it."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        os.lstat(path)
+
+
 def _host() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _part_name(name: str) -> str:
     # The name says who writes, so that the next writer can clear away what a killed process left.
-    return f".{name[-80:]}.{_host()}-{os.getpid()}-{threading.get_ident()}{MARK}"
+    return f".{shorten(name[::-1], 80)[::-1]}.{_host()}-{os.getpid()}-{threading.get_ident()}{MARK}"
 
 
 @contextlib.contextmanager
@@ -121,5 +134,5 @@ def told(path: Path) -> Iterator[None]:
             "output.unwritable",
             "The output cannot be written there",
             seen=f"{path}: {error.strerror or error}",
-            remedy="Name a folder that you may write to",
+            remedy="Use a shorter name" if error.errno == errno.ENAMETOOLONG else "Name a folder that you may write to",
         ) from error

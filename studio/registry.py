@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.types import Finding, Image, Mask, OnStep
+from studio import disk
 from studio.errors import UsageError
 from studio.recipe import Recipe, bad
 
@@ -270,4 +271,4 @@ def schema(name: str) -> dict[str, Any]:
 def default_name(row: Kind, files: Mapping[str, str | Path]) -> str:
     """A file name for a result nobody named: the stems of its photos, joined."""
     stems = [Path(files[slot.name]).stem for slot in row.slots if slot.role == "photo" and slot.name in files]
-    return "-".join([*stems, *([] if row.name == "tryon" else [row.name])])[:120]
+    return disk.shorten("-".join([*stems, *([] if row.name == "tryon" else [row.name])]), 120) or row.name

@@ -70,14 +70,19 @@ def _environment_differences(engine: Engine, seal: Sidecar) -> list[str]:
 
 
 def rerun(
-    engine: Engine, path: Path, out: Path | None = None, *, force: bool = False, on_progress: OnProgress | None = None
+    engine: Engine,
+    path: Path,
+    out: str | Path | None = None,
+    *,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Make a result again from the file alone and compare.
 
     Args:
         engine: Runs it.
         path: The result.
-        out: Also write the new result here.
+        out: Also write the new result here: a file, or a folder.
         force: Overwrite ``out``.
         on_progress: Called between steps.
 

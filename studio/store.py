@@ -107,6 +107,9 @@ class Store:
             OutputError: ``output.unwritable`` or ``output.disk-full``.
         """
         folder = target.path.parent
+        with disk.told(target.path):  # a name that fits need not fit with what stands beside it
+            for path in (target.path, sidecar.path_beside(target.path), layers_beside(target.path)):
+                disk.check_name(path)
         if target.path.is_dir():
             raise OutputError(
                 "output.unwritable", "The output's name is a folder", seen=target.path, remedy="Name a file"
@@ -244,8 +247,11 @@ def target_for(
 
     Raises:
         UsageError: ``output.format``.
+        OutputError: ``output.unwritable`` for a name that no file can have.
     """
     path = Path(output) if output is not None else Path.cwd()
+    with disk.told(path):
+        disk.check_name(path)
     if path.is_dir() or str(output).endswith(("/", os.sep)):
         path = path / default_name
         suffix = ""

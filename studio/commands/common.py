@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from studio.engine import Progress
+    from studio.errors import PipelineError
     from studio.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -21,7 +22,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stand
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Output file or folder.")]
+# Text and not a path: a Path forgets the slash at the end, which says that a folder is meant.
+Out = Annotated[
+    str | None, typer.Option("--out", "-o", metavar="PATH", help="Output file, or folder with a / at its end.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output; otherwise NAME-2 is taken.")]
 Format = Annotated[str | None, typer.Option("--format", help="Output format, if the name does not say.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Workspace folder (STUDIO_HOME).")]
@@ -41,6 +45,16 @@ def show(data: Any, *, as_json: bool, text: Iterable[str]) -> None:
     else:
         sys.stdout.writelines(f"{line}\n" for line in text)
     sys.stdout.flush()
+
+
+def fail(error: PipelineError, data: dict[str, Any]) -> NoReturn:
+    """End a command with --json that has an answer and a failure: both in its one object, and the failure told."""
+    from studio import errors
+
+    code = errors.exit_code(error)
+    show({**data, "ok": False, "error": error.as_dict(), "exit_code": code}, as_json=True, text=[])
+    say(errors.render(error))
+    raise typer.Exit(code)
 
 
 def say(line: str) -> None:

@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from studio.commands.common import Device, DryRun, Dtype, Force, Home, Json, Meter, Out, Quiet, say, settings, show
+from studio.commands.common import (
+    Device,
+    DryRun,
+    Dtype,
+    Force,
+    Home,
+    Json,
+    Meter,
+    Out,
+    Quiet,
+    fail,
+    say,
+    settings,
+    show,
+)
 
 Result = Annotated[Path, typer.Argument(help="A file that the studio made.")]
 
@@ -88,14 +102,15 @@ def rerun(
     finally:
         meter.close()
     if answer["verdict"] != "bit-exact":
-        if as_json:
-            show(answer, as_json=True, text=[])
-        raise GateFailed(
+        told = GateFailed(
             "rerun.differs",
             "The rerun gives other pixels",
             seen=f"{answer['comparison']}; " + ("; ".join(answer["differences"]) or "no known cause"),
             remedy="",
         )
+        if as_json:
+            fail(told, answer)
+        raise told
     show(answer, as_json=as_json, text=[f"bit-exact: {answer['comparison']}"])
 
 

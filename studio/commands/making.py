@@ -170,7 +170,7 @@ def _make(
     kind: str,
     files: dict[str, Path],
     values: dict[str, Any],
-    out: Path | None,
+    out: str | None,
     *,
     seed: int = 0,
     device: str | None = None,

@@ -13,7 +13,7 @@ from studio.commands.common import Home, Json, columns, settings, show
 app = typer.Typer(
     help="The queue behind the page: list, pause, cancel, retry.", no_args_is_help=True, rich_markup_mode=None
 )
-Number = Annotated[int, typer.Argument(help="Number of the job.")]
+Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Number of the job.")]
 
 
 def _queue(home: object):
@@ -23,7 +23,7 @@ def _queue(home: object):
 
 
 @app.command("ls")
-def ls(limit: Annotated[int, typer.Option(min=1)] = 30, home: Home = None, as_json: Json = False) -> None:
+def ls(limit: Annotated[int, typer.Option(min=1, max=100_000)] = 30, home: Home = None, as_json: Json = False) -> None:
     """List jobs, newest first; interrupted ones are marked."""
     import json
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from studio.commands.common import Home, Json, Quiet, columns, say, settings, show
+from studio.commands.common import Home, Json, Quiet, columns, fail, say, settings, show
 
 app = typer.Typer(help="Weights: list, describe, verify, pull.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="Name of the weights; studio weights ls lists them.")]
@@ -52,15 +52,18 @@ def verify(name: Annotated[str | None, typer.Argument(help="Default: all that ar
     names = [name] if name else [row["name"] for row in weights.listing(folder) if row["here"]]
     data = {each: weights.verify(each, folder) for each in names}
     rows = [(each, row["path"], row["status"]) for each, found in data.items() for row in found]
-    show(data, as_json=as_json, text=columns(rows))
     wrong = [f"{each}/{path}: {status}" for each, path, status in rows if status in ("differs", "missing")]
+    told = WeightsError(
+        "weights.bad-hash",
+        "Some weights are not what was published",
+        seen="; ".join(wrong[:5]),
+        remedy="Restore them from the repository, or pull them again",
+    )
+    if wrong and as_json:
+        fail(told, data)
+    show(data, as_json=as_json, text=columns(rows))
     if wrong:
-        raise WeightsError(
-            "weights.bad-hash",
-            "Some weights are not what was published",
-            seen="; ".join(wrong[:5]),
-            remedy="Restore them from the repository, or pull them again",
-        )
+        raise told
 
 
 @app.command("pull")

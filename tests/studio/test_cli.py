@@ -174,6 +174,19 @@ def test_bad_batch_files(tmp_path: Path, content: bytes, code: int) -> None:
     assert run(["run", str(tmp_path / "b.jsonl")]) == code
 
 
+def test_a_batch_output_with_a_slash_is_a_folder(photo: Path, tmp_path: Path) -> None:
+    assert run(["run", str(spec(tmp_path / "b.jsonl", {**soften(photo, "new/"), "id": "a"})), "--quiet"]) == 0
+    assert sorted(os.listdir(tmp_path / "new")) == ["a.png", "a.png.json"]
+
+
+def test_a_batch_output_no_file_can_have(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "a\0.png"), soften(photo, "x" * 300 + ".png"))
+    assert run(["run", str(path), "--json"]) == 3
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["error"]["code"] for row in rows[:2]] == ["output.unwritable"] * 2
+    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "photo.png"]
+
+
 # -- rerun and explain
 
 
@@ -191,12 +204,48 @@ def test_rerun_and_explain(photo: Path, tmp_path: Path, capsys: pytest.CaptureFi
     other[0, 0] ^= 1
     out.write_bytes(pictures.embed(pictures.encode(other, "png"), "png", text))
     assert run(["rerun", str(out), "--json"]) == 7
-    answer, error = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert answer["verdict"] == "differs" and answer["changed_pixels"] == 1 and error["exit_code"] == 7
+    answer = json.loads(capsys.readouterr().out)  # one object, failure or not
+    assert answer["verdict"] == "differs" and answer["changed_pixels"] == 1
+    assert (answer["ok"], answer["exit_code"], answer["error"]["code"]) == (False, 7, "rerun.differs")
     assert run(["rerun", str(photo)]) == 6
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "x" * 300 + "/a.png", "x" * 248 + ".png"])
+def test_a_name_too_long_is_told_before_the_work(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The last of the three fits itself, but its sidecar's name would not."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["pose", str(photo), "--out", name.replace(".png", ".json"), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["remedy"]) == ("output.unwritable", "Use a shorter name")
+    assert os.listdir(tmp_path) == ["photo.png"]
+
+
+def test_a_slash_at_the_end_names_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.png"
+    assert run(["run", str(spec(tmp_path / "b.jsonl", soften(photo, "a.png"))), "--quiet"]) == 0
+    capsys.readouterr()
+    assert run(["rerun", str(out), "--out", str(tmp_path / "new") + "/", "--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["output"] == str(tmp_path / "new" / "a.png")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_a_file_name_that_is_no_text_is_told_like_any_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "studio", "explain", b"\xff.png", "--json"]
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "STUDIO_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, cwd=HERE.parents[1], env=env, check=False)
+    assert done.returncode == 6 and b"Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"]["seen"] == "\udcff.png"
+
+
 # -- queue
+
+
+@pytest.mark.parametrize("arguments", [["cancel", str(2**63)], ["retry", "0"], ["ls", "--limit", str(2**63)]])
+def test_a_number_no_job_can_have(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["queue", *arguments, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
 def test_queue_verbs(capsys: pytest.CaptureFixture[str]) -> None:

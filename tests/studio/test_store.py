@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from pipelines.core.errors import InputError
-from studio import disk, pictures, sealing, sidecar, store
+from studio import disk, pictures, registry, sealing, sidecar, store
 from studio.errors import OutputError, UsageError
 from studio.recipe import Recipe
 from studio.registry import Edit, Product
@@ -230,6 +230,15 @@ def test_kill_at_random_moments(tmp_path: Path, workspace: Path) -> None:
     assert seen > 40
     Store(workspace).write(product(), WANTED, {}, {}, Target(tmp_path / "last.png", "png"))
     assert [name for name in visible(tmp_path) if name.startswith(".")] == []  # what the killed left is cleared away
+
+
+def test_names_are_counted_in_bytes(tmp_path: Path, workspace: Path) -> None:
+    """A disk takes 255 bytes, and these letters take three each."""
+    name = registry.default_name(registry.kind("tryon"), {"person": "写" * 80 + ".jpg", "garment": "衣" * 80 + ".jpg"})
+    assert name == "写" * 40
+    made = Store(workspace).write(product(), WANTED, {}, {}, Target(tmp_path / ("衣" * 78 + ".png"), "png"))
+    assert made.path.is_file() and made.sidecar_path.is_file() and len(list(tmp_path.iterdir())) == 2
+    assert disk.shorten("a" * 5, 9) == "aaaaa" and disk.shorten("ä" * 5, 3) == "ä"
 
 
 def test_sweep_leaves_the_living_alone(tmp_path: Path, workspace: Path) -> None:

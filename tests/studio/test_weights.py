@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ import pytest
 
 from pipelines.core import hub
 from pipelines.core.errors import WeightsError
-from studio import weights
+from studio import cli, weights
 from studio.errors import UsageError
 
 CONFIG, BLOB = (
@@ -184,11 +185,16 @@ def test_offline_and_unpullable(manifest: Path, workspace: Path, endpoint: str) 
         assert caught.value.code == code
 
 
-def test_verify_sees_every_change(manifest: Path, workspace: Path, endpoint: str) -> None:
+def test_verify_sees_every_change(
+    manifest: Path, workspace: Path, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = weights.pull("free", workspace, endpoint=endpoint)
     (folder / "model.safetensors").write_bytes(BLOB[:-1])
     (folder / "more.safetensors").write_bytes(b"x")
     assert [row["status"] for row in weights.verify("free", workspace)] == ["ok", "differs", "unlisted"]
+    assert cli.run(["weights", "verify", "free", "--home", str(workspace), "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)  # one object, failure or not
+    assert told["free"][1]["status"] == "differs" and told["error"]["code"] == "weights.bad-hash"
     (folder / "config.json").unlink()
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError):
