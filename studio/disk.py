@@ -42,6 +42,17 @@ def check_name(path: Path) -> None:
         os.lstat(path)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise the OSError that writing into a folder would give, or making it if it is not there; leaves nothing."""
+    check_name(folder)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    with temporary(folder / "check") as part:
+        part.write_bytes(b"\0" * 4096)
+
+
 def _host() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 

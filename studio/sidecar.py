@@ -131,10 +131,7 @@ def read(path: Path) -> tuple[Sidecar, list[str]]:
 def embedded(data: bytes) -> str | None:
     """The sidecar text inside a file of ours (picture or JSON document), or None."""
     if data[:1] in (b"{", b"[", b" ", b"\n"):
-        try:
-            document = read_json(data, limit=64 * 1024 * 1024)
-        except Exception as error:
-            raise bad(error) from error
+        document = read_json(data, limit=64 * 1024 * 1024)
         held = document.get(pictures.SIDECAR_KEY) if isinstance(document, dict) else None
         return None if held is None else json.dumps(held)
     return pictures.embedded_sidecar(data)

@@ -7,7 +7,6 @@ its sidecar follows as the commit marker. At whatever moment the process dies, a
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -106,7 +105,6 @@ class Store:
         Raises:
             OutputError: ``output.unwritable`` or ``output.disk-full``.
         """
-        folder = target.path.parent
         with disk.told(target.path):  # a name that fits need not fit with what stands beside it
             for path in (target.path, sidecar.path_beside(target.path), layers_beside(target.path)):
                 disk.check_name(path)
@@ -114,13 +112,8 @@ class Store:
             raise OutputError(
                 "output.unwritable", "The output's name is a folder", seen=target.path, remedy="Name a file"
             )
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
         with disk.told(target.path):
-            if not folder.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-            with disk.temporary(folder / target.path.name) as part:
-                part.write_bytes(b"\0" * 4096)
+            disk.check_folder(target.path.parent)
 
     def write(self, product: Product, recipe: Recipe, receipt: dict[str, Any], environment: dict[str, str],
               target: Target) -> Artefact:  # fmt: skip

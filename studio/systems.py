@@ -12,6 +12,7 @@ from typing import Any
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import OnStep
+from studio import disk
 from studio import weights as weights_module
 from studio.errors import UsageError
 from studio.settings import Settings
@@ -104,6 +105,7 @@ def plan_training(
     Raises:
         UsageError: ``train.bound``, ``train.data``, ``train.option`` or ``system.unknown``.
         InputError: ``input.missing`` for a data folder that is not there.
+        OutputError: ``output.unwritable`` for a run folder that cannot be one.
     """
     chosen = system(name)
     if (minutes is None) == (steps is None):
@@ -111,6 +113,8 @@ def plan_training(
     for path in data:
         if not path.is_dir():
             raise InputError("input.missing", "There is no such folder of data", seen=path, remedy="Check --data")
+    with disk.told(folder):
+        disk.check_folder(folder)
     from pipelines.core import runtime, training
 
     train = _function(chosen.training, "train")

@@ -127,6 +127,13 @@ def resolve(name: str, folder: Path | None = None) -> Resolved:
     if folder is not None:
         if not folder.is_dir():
             raise WeightsError("weights.missing", "There is no such folder of weights", seen=folder, remedy="Check it")
+        if not any((folder / head).is_file() for head in ("config.json", "model_index.json")):
+            raise WeightsError(
+                "weights.missing",
+                "This folder holds no weights",
+                seen=f"{folder}: neither config.json nor model_index.json",
+                remedy="Name a folder that `studio train` or save_pretrained wrote",
+            )
         own = re.sub(r"[^a-z0-9._-]", "-", folder.name.lower()).strip("-._") or "folder"
         return Resolved(
             Weights(f"own-{own}"[:64], "?", "own", "not stated", "", "unclear", "?"), folder, hash_folder(folder)

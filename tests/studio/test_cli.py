@@ -222,6 +222,28 @@ def test_a_name_too_long_is_told_before_the_work(
     assert os.listdir(tmp_path) == ["photo.png"]
 
 
+def test_a_document_that_breaks_off_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text('{"a":')
+    assert run(["explain", str(tmp_path / "a.json"), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "recipe.bad" and error["seen"].startswith("Expecting value")
+
+
+@pytest.mark.parametrize("extra", [[], ["--dry-run"]])
+def test_training_into_a_file_is_refused_before_it_starts(
+    photo: Path, extra: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = photo.read_bytes()
+    assert run(["train", "garment", "--out", str(photo), "--steps", "1", "--json", *extra]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "output.unwritable"
+    assert photo.read_bytes() == before and os.listdir(photo.parent) == [photo.name]
+
+
+def test_a_folder_without_weights_is_told_before_it_is_read(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pose", str(photo), "--weights", str(photo.parent), "--dry-run", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "weights.missing"
+
+
 def test_a_slash_at_the_end_names_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a.png"
     assert run(["run", str(spec(tmp_path / "b.jsonl", soften(photo, "a.png"))), "--quiet"]) == 0
