@@ -37,6 +37,7 @@ SYSTEMS = {
     "parsing": System("pipelines.person.parsing.training", "pipelines.person.parsing.evaluation", "parsing"),
     "pose": System("pipelines.vitpose.training", "pipelines.vitpose.evaluation", "pose"),
     "garment": System("pipelines.person.garment.training", None, "garment"),
+    "cutout": System("pipelines.person.garment.prior_training", None, "garment"),
     "viton-hd": System("pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd"),
 }
 

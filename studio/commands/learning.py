@@ -10,7 +10,7 @@ import typer
 
 from studio.commands.common import Device, DryRun, Dtype, Home, Json, Meter, Quiet, say, settings, show
 
-Name = Annotated[str, typer.Argument(help="parsing, pose, garment or viton-hd.")]
+Name = Annotated[str, typer.Argument(help="parsing, pose, garment, cutout or viton-hd.")]
 
 
 def register(app: typer.Typer) -> None:

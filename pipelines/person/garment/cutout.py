@@ -2,9 +2,10 @@
 
 A plain ground is recognised by the rim of the picture, and the garment before it is drawn by edges (plain.py), which
 keeps a white shirt on white paper whole. On any ground, outlines are drawn by colour and texture from several first
-guesses (graphcut.py), that one among them, and all are rated: what is inside must be unlike what is outside, over all
-and along the outline, and have a garment's size and symmetry. The best is freed of hooks, smoothed, and made soft where
-the picture is (matte.py).
+guesses (graphcut.py), that one and a small network's (prior.py) among them, and all are rated: what is inside must be
+unlike what is outside, over all and along the outline, have a garment's size and symmetry, and be what the network
+expects. The network has no say in the outline itself, which it sees too coarsely. The best is freed of hooks, smoothed,
+and made soft where the picture is (matte.py).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ TELLING = 0.08  # below this rating palettes say nothing, as with white on white
 CERTAIN = 0.9  # no other outline is tried beyond this rating
 NOTHING = 0.02  # below this rating, without a plain ground, there is no garment: noise has up to 0.003
 GOOD = 0.6  # below this quality the cut-out is called doubtful
+SMALL = 0.06  # a garment that covers less of the picture than this is probably a piece of one
+AGREED = 0.85  # overlap with the network's own outline from which on the two agree
 Float = NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
 
@@ -52,7 +55,7 @@ class Cutout:
         alpha: (H, W) uint8, 0 background .. 255 garment.
         quality: 0..1; how much the outline looks like one whole garment before a background unlike it.
         plain: Whether the background was plain.
-        findings: ``garment.cluttered``, ``garment.touches-border`` warnings.
+        findings: ``garment.cluttered``, ``garment.small``, ``garment.touches-border`` warnings.
     """
 
     alpha: Mask
@@ -61,11 +64,13 @@ class Cutout:
     findings: list[Finding]
 
 
-def cut_out(image: Image) -> Cutout:
+def cut_out(image: Image, prior: Float | None = None) -> Cutout:
     """Cut the largest garment-like thing out of a product photo.
 
     Args:
         image: (H, W, 3) uint8 RGB.
+        prior: (h, w) float32 in [0, 1] of the whole photo at any size, how probable cloth is, as from
+            ``prior.probability``; None leaves it to colours and texture alone.
 
     Raises:
         InputError: ``garment.none-found`` if nothing stands out from the background.
@@ -82,16 +87,21 @@ def cut_out(image: Image) -> Cutout:
             raise _none_found("an even picture")
         mask = None  # the rim was even, the rest is not what it promised
     drawn = mask
-    mask, apart = _by_palettes(lab, drawn)
+    mask, apart = _by_palettes(lab, drawn, prior)
     plain = mask is not None and drawn is not None and overlap(mask, drawn) > 0.9
     if mask is None or not LEAST < mask.mean() < MOST or (drawn is None and apart < NOTHING):
         raise _none_found("no region that differs from the rim")
     mask = without_tinted_ground(smooth_outline(without_thin(mask)), lab)
     quality, touching = _quality(mask, lab, plain)
     quality *= min(1.0, apart / 0.3)
+    if prior is not None:
+        quality *= min(1.0, overlap(mask, _as_mask(prior, mask.shape)) / AGREED)
     alpha = matte(image, small, mask)
     findings = []
-    if not plain and quality < GOOD:
+    if mask.mean() < SMALL:
+        quality *= float(mask.mean()) / SMALL
+        findings.append(_small(float(mask.mean())))
+    if quality < GOOD and (prior is not None or not plain):
         findings.append(
             Finding(
                 "garment.cluttered",
@@ -129,6 +139,22 @@ def touches_border(share: float) -> Finding:
     )
 
 
+def _small(share: float) -> Finding:
+    """The warning for what is hardly a whole garment."""
+    return Finding(
+        "garment.small",
+        "warning",
+        f"What was cut out covers {share:.1%} of the picture and may be only a piece of the garment",
+        "Use a photo that the garment fills, on a plain background unlike it",
+    )
+
+
+def _as_mask(prior: Float, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The network's own outline, (h, w) of 0 and 1: where cloth is more probable than not."""
+    wide = cv2.resize(prior, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return (wide > 0.5).astype(np.uint8)
+
+
 def _none_found(seen: str) -> InputError:
     return InputError(
         "garment.none-found",
@@ -149,7 +175,9 @@ def _working(image: Image, longest: int) -> tuple[Image, Float]:
     return small, np.asarray(lab, np.float32)
 
 
-def _by_palettes(lab: Float, drawn: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8] | None, float]:
+def _by_palettes(
+    lab: Float, drawn: NDArray[np.uint8] | None, prior: Float | None
+) -> tuple[NDArray[np.uint8] | None, float]:
     """The best outline by colour and texture, or ``drawn``, found before a plain ground, where that is better.
 
     Returns:
@@ -160,16 +188,23 @@ def _by_palettes(lab: Float, drawn: NDArray[np.uint8] | None) -> tuple[NDArray[n
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
     few = np.asarray(cv2.resize(lab, size, interpolation=cv2.INTER_AREA), np.float32)
     coded = encode(few, texture_of(np.ascontiguousarray(lab[..., 0]), size))
+    likely = None if prior is None else np.asarray(cv2.resize(prior, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    expected = None if likely is None else (likely > 0.5).astype(np.uint8)
+
+    def rated(mask: NDArray[np.uint8]) -> float:
+        own = _rating(coded, few, mask)
+        return own if expected is None else own * min(1.0, overlap(mask, whole(expected)) / AGREED) ** 2
+
     best, rating, start, holes = None, 0.0, None, None
     if drawn is not None:
         pierced = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
         start = whole(pierced)
         holes = start & ~pierced
-        rating = PREFERENCE * _rating(coded, few, start)
+        rating = PREFERENCE * rated(start)
         if symmetric(start) > 0.6:
             rating = max(rating, TELLING)
-    for mask in candidates(coded, start):
-        if LEAST < mask.mean() < MOST and (own := _rating(coded, few, mask)) > rating:
+    for mask in candidates(coded, start, likely):
+        if LEAST < mask.mean() < MOST and (own := rated(mask)) > rating:
             best, rating = mask, own
         if rating > CERTAIN:
             break

@@ -25,6 +25,7 @@ GUESSES = ((0.78, 0.82), (0.94, 0.94), (0.62, 0.66))  # width and height of the 
 ROUNDS = 4
 MOST_GAPS = 4  # more fields like the ground than this are the cloth's own pattern
 REACH = 3.0  # pixels by which the outline may move on the larger picture
+WEIGHT = 1.0  # of the network's log-odds beside those of the colours
 CONVICTION = 4.0  # largest log-odds that colours alone may give
 
 
@@ -94,13 +95,17 @@ def texture_of(lightness: Float, size: tuple[int, int]) -> Float:
     return np.asarray(cv2.resize(7 * np.log2(1 + surface / 0.8), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def candidates(coded: Coded, drawn: Bits | None = None) -> Iterator[Bits]:
+def candidates(coded: Coded, drawn: Bits | None = None, likely: Float | None = None) -> Iterator[Bits]:
     """The outcome for each first guess: the garment as (h, w) of 0 and 1, its holes closed.
 
     Args:
         coded: The picture.
         drawn: A garment that was found in another way, as one more first guess.
+        likely: (h, w) in [0, 1], how probable cloth is by the network, as the first guess of all.
     """
+    if likely is not None and (expected := whole((likely > 0.5).astype(np.uint8))).any():
+        # What the network says holds in every round, unlike a mere guess of the place.
+        yield _settled(coded, expected, belief(likely), 2, fading=False)
     height, width = coded.code.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     rim = (np.maximum(abs(x), abs(y)) > 0.96).astype(np.float32)
@@ -119,10 +124,16 @@ def _rough_on_smooth(texture: Float, rim: NDArray[np.bool_]) -> Bits | None:
     return rough if 0.08 < rough.mean() < 0.8 and rough[rim].mean() < 0.15 else None
 
 
-def _settled(coded: Coded, mask: Bits, prior: Float, rounds: int) -> Bits:
+def belief(likely: Float) -> Float:
+    """A probability as log-odds that weigh about as much as colours do."""
+    return np.clip(WEIGHT * np.log((likely + 0.02) / (1.02 - likely)), -CONVICTION, CONVICTION).astype(np.float32)
+
+
+def _settled(coded: Coded, mask: Bits, prior: Float, rounds: int, fading: bool = True) -> Bits:
     """Estimate the palettes and cut, in turns, until the outline stays."""
     for turn in range(rounds):
-        odds = log_odds(coded, mask) + prior / max(1, turn)  # the longer, the more the picture itself decides
+        weight = 1 / max(1, turn) if fading else 1.0  # the longer, the more the picture itself decides
+        odds = log_odds(coded, mask) + weight * prior
         found = whole(cut(odds.astype(np.float32), coded.edges))
         same = overlap(found, mask) > 0.996
         mask = found

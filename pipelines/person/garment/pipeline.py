@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.core import checkpoint, runtime
 from pipelines.core.types import Finding, Image, Mask, OnStep, report
-from pipelines.person.garment.cutout import cut_out, from_alpha
+from pipelines.person.garment.cutout import Cutout, cut_out, from_alpha
 from pipelines.person.garment.landmarks import (
     CI,
     CO,
@@ -31,7 +31,9 @@ from pipelines.person.garment.landmarks import (
     mirrored,
 )
 from pipelines.person.garment.network import GarmentNet, GarmentNetConfig
+from pipelines.person.garment.prior import PriorConfig, PriorNet, probability
 
+CUTOUT = "cutout"  # folder of the cut-out's network, within that of the landmarks
 FILLS = (0.74, 0.8, 0.86)  # how much of the network's square the garment fills, one view each
 DOUBTFUL = 0.03  # mean expected error over the garment's longer side
 SNAP = 0.045  # largest move onto the outline, over the garment's longer side
@@ -66,13 +68,17 @@ class GarmentCut:
 class GarmentPipeline:
     """Cut-out, landmark network with averaging over mirrored and scaled views, snapping to the outline."""
 
-    def __init__(self, model: GarmentNet, where: runtime.Runtime) -> None:
+    def __init__(self, model: GarmentNet, where: runtime.Runtime, prior: PriorNet | None = None) -> None:
+        """Without ``prior``, the network of the cut-out, garments are cut out by colours and texture alone."""
         self.model, self.runtime = model.to(where.device).eval(), where
+        self.prior = None if prior is None else prior.to(where.device).eval()
         self.config: GarmentNetConfig = model.config
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", dtype: str = "auto") -> GarmentPipeline:
-        """Load config.json and model.safetensors from ``folder``.
+        """Load config.json and model.safetensors from ``folder``, and those of the cut-out from ``folder``/cutout.
+
+        A folder of landmarks alone, as training writes it, gives a pipeline that cuts out by colours and texture alone.
 
         Raises:
             WeightsError: if the folder or its weights do not fit.
@@ -82,11 +88,20 @@ class GarmentPipeline:
             values[name] = tuple(values[name])
         model = GarmentNet(GarmentNetConfig(**values))
         checkpoint.load_component(folder, model)
-        return cls(model, runtime.choose(device, dtype))
+        prior = None
+        if (Path(folder) / CUTOUT).is_dir():
+            shape = checkpoint.read_config(Path(folder) / CUTOUT)
+            for name in ("channels", "depth"):
+                shape[name] = tuple(shape[name])
+            prior = PriorNet(PriorConfig(**shape))
+            checkpoint.load_component(Path(folder) / CUTOUT, prior)
+        return cls(model, runtime.choose(device, dtype), prior)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors (float16)."""
+        """Write config.json and model.safetensors (float16), and those of the cut-out into ``folder``/cutout."""
         checkpoint.save_component(folder, self.model, asdict(self.config))
+        if self.prior is not None:
+            checkpoint.save_component(Path(folder) / CUTOUT, self.prior, asdict(self.prior.config))
 
     def __call__(self, image: Image, alpha: Mask | None = None, *, on_step: OnStep | None = None) -> GarmentCut:
         """Cut a garment out and find its landmarks.
@@ -99,7 +114,7 @@ class GarmentPipeline:
         Raises:
             InputError: ``garment.none-found``.
         """
-        cut = cut_out(image) if alpha is None else from_alpha(alpha)
+        cut = self._cut(image) if alpha is None else from_alpha(alpha)
         report(on_step, 1, 2)
         points, uncertainty, share = self.landmarks(cut.alpha)
         size = float(np.ptp(points, axis=0).max())
@@ -118,6 +133,9 @@ class GarmentPipeline:
         return GarmentCut(
             image, cut.alpha, points, uncertainty, SLEEVES[int(share.argmax())], category, cut.quality, findings
         )
+
+    def _cut(self, image: Image) -> Cutout:
+        return cut_out(image, None if self.prior is None else probability(self.prior, image, self.runtime))
 
     @torch.inference_mode()
     def landmarks(self, alpha: Mask) -> tuple[Points, NDArray[np.float32], NDArray[np.float32]]:
