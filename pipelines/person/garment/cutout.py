@@ -4,8 +4,8 @@ A plain ground is recognised by the rim of the picture, and the garment before i
 keeps a white shirt on white paper whole. On any ground, outlines are drawn by colour and texture from several first
 guesses (graphcut.py), that one and a small network's (prior.py) among them, and all are rated: what is inside must be
 unlike what is outside, over all and along the outline, have a garment's size and symmetry, and be what the network
-expects. The network has no say in the outline itself, which it sees too coarsely. The best is freed of hooks, smoothed,
-and made soft where the picture is (matte.py).
+expects. The best is drawn again on a larger picture, where the network, which sees too coarsely, has no say; then it is
+freed of hooks, smoothed, and made soft where the picture is (matte.py).
 """
 
 from __future__ import annotations

@@ -34,6 +34,17 @@ def test_rendered_garments_are_cut_out_nearly_exactly(garment_pipeline: GarmentP
         assert iou(garment_pipeline(shot.image).alpha > 127, shot.alpha > 127) > 0.95
 
 
+def test_among_other_things_the_network_finds_what_colours_alone_do_not(garment_pipeline: GarmentPipeline) -> None:
+    with_it, without = [], []
+    for seed in range(4):
+        shot = rendered(970 + seed, "clutter")
+        truth = shot.alpha > 127
+        with_it.append(iou(garment_pipeline(shot.image).alpha > 127, truth))
+        without.append(iou(cut_out(shot.image).alpha > 127, truth))
+    assert np.mean(with_it) > 0.9
+    assert np.mean(with_it) > np.mean(without) + 0.05
+
+
 def test_the_network_alone_finds_garments_it_never_saw(garment_pipeline: GarmentPipeline) -> None:
     assert garment_pipeline.prior is not None
     for seed in range(4):
