@@ -35,6 +35,11 @@ FRINGE = 0.02  # how far cloth reaches over the old outline
 SLIVER = 0.02  # half the width of what is not worth filling
 RIM = 0.03  # how far the old garment's parse may be off
 SLACK = 0.06  # below the hem the old garment stays from here on
+LONGER = 0.15  # square shoulder widths of old garment below the hem that cloth does not try to reach
+FIGURE = 0.04  # how far beyond the person's outline cloth may lie
+BESIDE_NECK = 0.45  # but a collar or hood may stand out beside the neck up to here
+LONG = 0.45  # a cuff nearer to the wrist is that of a long sleeve
+SLEEVE_ROOM = 0.22  # how far from the bones an old sleeve belongs to a new one that is as long
 BONE = (0.15, 0.125, 0.09, 0.09)  # from the bone to the skin at shoulder, elbow, wrist and hand
 HAND = 0.22  # a cuff nearer to the wrist bares no arm
 CUFF_SHADOW = 0.3  # how much darker skin is right beside cloth
@@ -46,7 +51,7 @@ ARM_LENGTH = 1.6  # from the cuff to the finger tips
 ARM = 0.115  # half the thickness of a bare arm
 FOLDS = (0.033, 0.23)  # between which scales folds are looked for
 FOLD_STRENGTH = 0.55
-OUTLINE, UNDER = 0.16, 0.28  # log-shading towards the outline, and under a sleeve
+OUTLINE, UNDER = 0.10, 0.18  # log-shading towards the outline, and under a sleeve
 GUIDE_HEIGHT = 384  # pixels
 ARMS = ((0, 6), (1, 5))  # side of the picture and class: the arm on its left is the person's right one
 Plane = NDArray[np.bool_]
@@ -80,6 +85,7 @@ def cover(
     protected: Plane,
     light: float = 0.0,
     gaps: Plane | None = None,
+    figure: Plane | None = None,
 ) -> Cover:
     """Plan the window.
 
@@ -91,24 +97,34 @@ def cover(
         protected: (h, w) bool, what stays in front.
         light: Where the light comes from, -1 (left) to 1 (right), as `light_from` says.
         gaps: (h, w) bool, where background shows between arm and trunk, as `gaps_in` says; no cloth lies there.
+        figure: (h, w) bool, the whole person; cloth stays within its outline, or a garment laid flat becomes a cape
+            over whatever stands behind. None sets no limit.
     """
     unit = place.unit
+    x, y = _grid(old.shape)
     core = _opened(alpha > 0.6, RAGGED * unit)
     arms, above = beyond_cuffs(place, old.shape), above_collar(place, old.shape)
-    beyond = arms > 0
+    neck_distance = np.abs(x - place.target[[N, RIGHT + N], 0].mean())
+    sleeve = old & long_sleeves(place, old.shape)
+    beyond = (arms > 0) & ~sleeve
     distance = _distance(core)
     fringed = _distance(old | bare) < FRINGE * unit  # cloth covers the old garment's blurred rim too
     grown = fringed & (distance < REACH * unit) & ~beyond & ~(above & (distance > COLLAR * unit))
     grown &= ~neck_opening(place, old.shape)
-    cloth = _rounded((core | grown), ROUND * unit) & ~protected
+    hem = place.target[[H, RIGHT + H]]
+    slope = (hem[1, 1] - hem[0, 1]) / max(1.0, hem[1, 0] - hem[0, 0])
+    depth = y - hem[0, 1] - slope * (x - hem[0, 0])
+    below, within = depth > SLACK * unit, (x > hem[:, 0].min() - 0.1 * unit) & (x < hem[:, 0].max() + 0.1 * unit)
+    if (old & within & (depth > REACH * unit)).sum() > LONGER * unit**2:
+        grown &= ~below  # a coat goes on anyway; cloth that floods its skirt has no hem
+    grown |= sleeve
+    cloth = core | grown
+    if figure is not None:
+        cloth &= (_distance(figure) < FIGURE * unit) | (above & (neck_distance < BESIDE_NECK * unit))
+    cloth = _rounded(cloth, ROUND * unit) & ~protected
     cloth = _without_crumbs(cloth if gaps is None else cloth & ~gaps)
     left = old & ~cloth
     # Below the new hem the old garment stays: nobody can know what is under a coat.
-    x, y = _grid(old.shape)
-    hem = place.target[[H, RIGHT + H]]
-    slope = (hem[1, 1] - hem[0, 1]) / max(1.0, hem[1, 0] - hem[0, 0])
-    below = y > hem[0, 1] + slope * (x - hem[0, 0]) + SLACK * unit
-    within = (x > hem[:, 0].min() - 0.1 * unit) & (x < hem[:, 0].max() + 0.1 * unit)
     left &= ~(below & within & ~beyond)
     for side, name in ARMS:
         cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
@@ -124,8 +140,7 @@ def cover(
     skin[~fill | ~_reaching(skin > 0, [place.target[[i + CO, i + CI]].mean(0) for i in (0, RIGHT)], 0.45 * unit)] = 0
     under = 1 - CUFF_SHADOW * np.exp(-_distance(cloth) / (0.05 * unit))
     roundness = np.where(skin > 0, roundness * under, roundness).astype(np.float32)
-    neck = np.abs(x - place.target[[N, RIGHT + N], 0].mean()) < NECK_HALF * unit
-    skin[fill & above & neck] = 2
+    skin[fill & above & (neck_distance < NECK_HALF * unit)] = 2
     trust = cv2.erode(core.astype(np.uint8), _disc(RAGGED * unit)) > 0
     return Cover(cloth, fill, skin, roundness, trust if trust.any() else core)
 
@@ -155,12 +170,22 @@ def beyond_cuffs(place: Fit, shape: tuple[int, int]) -> NDArray[np.uint8]:
         near |= aside & (np.hypot(x - cuff[0], y - cuff[1]) < ARM_LENGTH * place.unit)
         outside = (x - root[0]) * (1 if side else -1) > -0.25 * place.unit
         beyond[past & near & outside] = name
-    torso = np.zeros(shape, np.uint8)
-    corners = place.target[[S, A, H, RIGHT + H, RIGHT + A, RIGHT + S]]
-    corners = corners + BESIDE * place.unit * np.array([[0, 0], [-1, 0], [-1, 0], [1, 0], [1, 0], [0, 0]])
-    cv2.fillPoly(torso, [np.round(corners).astype(np.int32)], 1)
-    beyond[torso > 0] = 0
+    beyond[_trunk(place, shape)] = 0
     return beyond
+
+
+def long_sleeves(place: Fit, shape: tuple[int, int]) -> Plane:
+    """(h, w) bool, around the bones of the arms that a new sleeve covers to the wrist, trunk excepted."""
+    x, y = _grid(shape)
+    around = np.zeros(shape, bool)
+    for side, _ in ARMS:
+        cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
+        if place.sleeves and np.linalg.norm(cuff - place.wrists[side]) < LONG * place.unit:
+            hand = place.wrists[side] + 0.15 * (place.wrists[side] - place.elbows[side])
+            chain = (place.shoulders[side], place.elbows[side], place.wrists[side], hand)
+            for a, b in itertools.pairwise(chain):
+                around |= _to_segment(x, y, a, b) < SLEEVE_ROOM * place.unit
+    return around & ~_trunk(place, shape)
 
 
 def above_collar(place: Fit, shape: tuple[int, int]) -> Plane:
@@ -438,6 +463,15 @@ def folds(picture: NDArray[np.float32], worn: Plane, unit: float) -> NDArray[np.
     plain = np.clip(1.4 - (hue + 35 * grain) / 14, 0, 1) * np.clip(1.8 - uneven / 0.16, 0, 1)
     soft = cv2.GaussianBlur(weight, (0, 0), FOLDS[0] * unit)
     return (np.clip(fine - coarse, -0.30, 0.22) * FOLD_STRENGTH * plain * soft).astype(np.float32)
+
+
+def _trunk(place: Fit, shape: tuple[int, int]) -> Plane:
+    """(h, w) bool, the garment's body without sleeves, a little wider than its sides."""
+    torso = np.zeros(shape, np.uint8)
+    corners = place.target[[S, A, H, RIGHT + H, RIGHT + A, RIGHT + S]]
+    corners = corners + BESIDE * place.unit * np.array([[0, 0], [-1, 0], [-1, 0], [1, 0], [1, 0], [0, 0]])
+    cv2.fillPoly(torso, [np.round(corners).astype(np.int32)], 1)
+    return torso > 0
 
 
 def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:

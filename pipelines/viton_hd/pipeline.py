@@ -50,6 +50,7 @@ CATEGORIES = ("upper",)
 PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
 LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
+SHADE = 0.5  # share of the generator's shading: at full strength it smudges plain cloth
 LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
 SKIN_SHADOW = np.array([0.85, 1.1, 1.2], np.float32)  # skin in shadow is redder
 FEATHER = 1 / 1100  # of the window's height; a photograph's own edges are about as soft
@@ -328,7 +329,8 @@ class VitonHDPipeline:
             bare = np.isin(layout, layouts.ARMS) & ~in_front
             light = covering.light_from(photo, layout == layouts.FACE)
             gaps = covering.gaps_in(layout > 0, place.unit)
-            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps)
+            figure = covering.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
+            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps, figure)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:
@@ -442,7 +444,7 @@ class VitonHDPipeline:
         photo, free = fitted.work.astype(np.float32) / np.float32(255), 1 - fitted.kept
         if fitted.plan is None:
             return np.asarray(255 * painted, np.float32)
-        shaded = np.clip(fitted.cloth_work * np.exp(up(shading) + fitted.folds)[..., None], 0, 1)
+        shaded = np.clip(fitted.cloth_work * np.exp(SHADE * up(shading) + fitted.folds)[..., None], 0, 1)
         fill, cloth = ((_soft(plane) * free)[..., None] for plane in (fitted.plan.fill, fitted.plan.cloth))
         behind = fill * painted + (1 - fill) * photo
         return np.asarray(255 * (cloth * shaded + (1 - cloth) * behind), np.float32)

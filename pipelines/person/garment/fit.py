@@ -273,8 +273,8 @@ def _sleeve(flat: Vector, spot: Vector, sleeve: str, k: float, width: float, wor
         return line[i - 1] * (1 - along) + line[i] * along, turn * np.array([-tangent[1], tangent[0]]), tangent
 
     for at, (outer, inner), limits, widest in (
-        (0.5 * length, (EO, EI), (0.15, 0.25), 0.32),
-        (length, (CO, CI), (0.11, 0.24), 0.28),
+        (0.5 * length, (EO, EI), (0.13, 0.2), 0.24),
+        (length, (CO, CI), (0.1, 0.18), 0.22),
     ):
         point, normal, tangent = station(at)
         half = float(np.clip(np.linalg.norm(flat[outer] - flat[inner]) * k / 2, limits[0] * unit, limits[1] * unit))
