@@ -29,6 +29,7 @@ REACH = 0.20  # how far cloth grows to meet the old outline
 COLLAR = 0.05  # how far above the shoulder line
 RAGGED = 0.025  # of the warped cut-out's rim, which is not believed
 ROUND = 0.018  # outlines are rounded by this much
+ALL_SKIN, NO_SKIN = 0.6, 0.3  # shares of skin colour above and below which all and none of a sleeve is skin
 SKIN_TONE = 0.85  # share of the person's middle skin tone in newly bared skin
 SIDES = 0.45  # how much darker an arm is at its sides
 FRINGE = 0.02  # how far cloth reaches over the old outline
@@ -45,6 +46,9 @@ HAND = 0.22  # a cuff nearer to the wrist bares no arm
 CUFF_SHADOW = 0.3  # how much darker skin is right beside cloth
 NECK_HALF = 0.2  # half the width of a neck
 INSET = 0.16  # how much narrower than its old sleeve an arm may be, on each side
+SNUG = 0.22  # half the width of the widest old sleeve in which an arm is drawn
+SEEN = 0.25  # a hand nearer than this to where the joints say it is agrees with them
+SLEEVE = 0.12  # square shoulder widths of an old sleeve that are worth keeping
 ROOM = 0.30  # how far from the bones an old sleeve reaches
 BESIDE = 0.07  # how far from the garment's side an arm begins
 ARM_LENGTH = 1.6  # from the cuff to the finger tips
@@ -68,6 +72,7 @@ class Cover:
             neck, else 0.
         roundness: (h, w) float32 in [0, 1], how bright those arms are across: 1 in the middle, less at the sides.
         trust: (h, w) bool, where the warped cut-out's own colours are believed.
+        stays: (h, w) bool, old sleeves that stay, as `kept_sleeves` says.
     """
 
     cloth: Plane
@@ -75,6 +80,7 @@ class Cover:
     skin: NDArray[np.uint8]
     roundness: NDArray[np.float32]
     trust: Plane
+    stays: Plane
 
 
 def cover(
@@ -93,7 +99,7 @@ def cover(
         alpha: (h, w) float32 in [0, 1], the warped cut-out.
         place: Where the garment was laid, in pixels of the window.
         old: (h, w) bool, the worn garment.
-        bare: (h, w) bool, the arms' skin: a sleeve covers it to its outline.
+        bare: (h, w) bool, the skin of arms and hands: a sleeve covers it to its outline.
         protected: (h, w) bool, what stays in front.
         light: Where the light comes from, -1 (left) to 1 (right), as `light_from` says.
         gaps: (h, w) bool, where background shows between arm and trunk, as `gaps_in` says; no cloth lies there.
@@ -107,6 +113,7 @@ def cover(
     neck_distance = np.abs(x - place.target[[N, RIGHT + N], 0].mean())
     sleeve = old & long_sleeves(place, old.shape)
     beyond = (arms > 0) & ~sleeve
+    stays = kept_sleeves(place, arms, old & ~sleeve, bare)
     distance = _distance(core)
     fringed = _distance(old | bare) < FRINGE * unit  # cloth covers the old garment's blurred rim too
     grown = fringed & (distance < REACH * unit) & ~beyond & ~(above & (distance > COLLAR * unit))
@@ -118,12 +125,12 @@ def cover(
     if (old & within & (depth > REACH * unit)).sum() > LONGER * unit**2:
         grown &= ~below  # a coat goes on anyway; cloth that floods its skirt has no hem
     grown |= sleeve
-    cloth = core | grown
+    cloth = (core | grown) & ~stays
     if figure is not None:
         cloth &= (_distance(figure) < FIGURE * unit) | (above & (neck_distance < BESIDE_NECK * unit))
     cloth = _rounded(cloth, ROUND * unit) & ~protected
     cloth = _without_crumbs(cloth if gaps is None else cloth & ~gaps)
-    left = old & ~cloth
+    left = old & ~cloth & ~stays
     # Below the new hem the old garment stays: nobody can know what is under a coat.
     left &= ~(below & within & ~beyond)
     for side, name in ARMS:
@@ -132,7 +139,7 @@ def cover(
         if np.linalg.norm(cuff - place.wrists[side]) < HAND * unit:
             left &= ~((arms == name) & (distance > RIM * unit))
     left = cv2.morphologyEx(left.astype(np.uint8), cv2.MORPH_OPEN, _disc(SLIVER * unit)) > 0
-    fill = (_distance(left) < RIM * unit) & ~protected & ~cloth
+    fill = (_distance(left) < RIM * unit) & ~protected & ~cloth & ~stays
     sleeves = np.where(left | fill, arms, 0).astype(np.uint8)
     for side, name in ARMS:
         sleeves[(sleeves == name) & ~_along_bones(place, side, sleeves == name)] = 0
@@ -142,7 +149,7 @@ def cover(
     roundness = np.where(skin > 0, roundness * under, roundness).astype(np.float32)
     skin[fill & above & (neck_distance < NECK_HALF * unit)] = 2
     trust = cv2.erode(core.astype(np.uint8), _disc(RAGGED * unit)) > 0
-    return Cover(cloth, fill, skin, roundness, trust if trust.any() else core)
+    return Cover(cloth, fill, skin, roundness, trust if trust.any() else core, stays)
 
 
 def beyond_cuffs(place: Fit, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -170,7 +177,7 @@ def beyond_cuffs(place: Fit, shape: tuple[int, int]) -> NDArray[np.uint8]:
         near |= aside & (np.hypot(x - cuff[0], y - cuff[1]) < ARM_LENGTH * place.unit)
         outside = (x - root[0]) * (1 if side else -1) > -0.25 * place.unit
         beyond[past & near & outside] = name
-    beyond[_trunk(place, shape)] = 0
+    beyond[trunk(place, shape)] = 0
     return beyond
 
 
@@ -185,7 +192,44 @@ def long_sleeves(place: Fit, shape: tuple[int, int]) -> Plane:
             chain = (place.shoulders[side], place.elbows[side], place.wrists[side], hand)
             for a, b in itertools.pairwise(chain):
                 around |= _to_segment(x, y, a, b) < SLEEVE_ROOM * place.unit
-    return around & ~_trunk(place, shape)
+    return around & ~trunk(place, shape)
+
+
+def kept_sleeves(place: Fit, arms: NDArray[np.uint8], old: Plane, bare: Plane) -> Plane:
+    """Old sleeves that stay below a shorter new one, because nobody can tell where the arm in them is.
+
+    Arms are drawn only where joints, sleeves and visible hands agree and the arms hang beside the trunk. A sleeve that
+    stays looks like something worn below, so if one stays, both do.
+
+    Args:
+        place: Where the garment was laid.
+        arms: (h, w) uint8 of `beyond_cuffs`.
+        old: (h, w) bool, the worn garment.
+        bare: (h, w) bool, the skin of arms and hands.
+
+    Returns:
+        (h, w) bool, what stays of the old garment.
+    """
+    stays, known = np.zeros(old.shape, bool), True
+    x, y = _grid(old.shape)
+    unit, middle = place.unit, trunk(place, old.shape)
+    for side, name in ARMS:
+        wrist = place.wrists[side]
+        cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
+        sleeve, hand = old & (arms == name), wrist + 0.15 * (wrist - place.elbows[side])
+        if np.linalg.norm(cuff - wrist) < LONG * unit or sleeve.sum() < SLEEVE * unit**2:
+            continue
+        spots = _spots(place, side, old.shape)
+        seen = (bare & (np.hypot(x - hand[0], y - hand[1]) < SEEN * unit)).any()
+        if seen and len(spots) > 2:
+            at = (spots[:, 1], spots[:, 0])
+            depth = cv2.distanceTransform(sleeve.astype(np.uint8), cv2.DIST_L2, 5)
+            snug = cv2.dilate(depth, _disc(0.12 * unit))[at].max() < SNUG * unit
+            known &= bool(snug and middle[at].mean() < 0.2 and (sleeve | bare)[at].mean() > 0.75)
+        else:
+            known = False
+        stays |= sleeve
+    return stays & (not known) & (place.worn_sleeve == "long")
 
 
 def above_collar(place: Fit, shape: tuple[int, int]) -> Plane:
@@ -394,6 +438,11 @@ def skin_coloured(picture: NDArray[np.float32], skin: Plane, where: Plane) -> Pl
     tone, spread = np.median(lab[skin], axis=0), lab[skin].std(axis=0)
     limit = np.array([max(18.0, 1.8 * spread[0]), max(6.0, 1.5 * spread[1]), max(7.0, 1.5 * spread[2])])
     alike = (np.abs(lab - tone) < limit).all(-1) & where
+    share = alike.sum() / where.sum()
+    if share > ALL_SKIN:
+        return where.copy()
+    if share < NO_SKIN:  # scraps of it are folds and patterns
+        return np.zeros(where.shape, bool)
     return cv2.medianBlur(alike.astype(np.uint8), 5) > 0
 
 
@@ -465,7 +514,7 @@ def folds(picture: NDArray[np.float32], worn: Plane, unit: float) -> NDArray[np.
     return (np.clip(fine - coarse, -0.30, 0.22) * FOLD_STRENGTH * plain * soft).astype(np.float32)
 
 
-def _trunk(place: Fit, shape: tuple[int, int]) -> Plane:
+def trunk(place: Fit, shape: tuple[int, int]) -> Plane:
     """(h, w) bool, the garment's body without sleeves, a little wider than its sides."""
     torso = np.zeros(shape, np.uint8)
     corners = place.target[[S, A, H, RIGHT + H, RIGHT + A, RIGHT + S]]
@@ -478,12 +527,7 @@ def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:
     """(h, w) bool, an arm's room around its joints; everything if the joints disagree with the old sleeve."""
     x, y = _grid(sleeve.shape)
     chain = (place.shoulders[side], place.elbows[side], place.wrists[side])
-    steps = np.concatenate([np.linspace(a, b, 12) for a, b in itertools.pairwise(chain)])
-    cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
-    after = int(np.linalg.norm(steps - cuff, axis=1).argmin())
-    spots = np.round(steps[after:]).astype(int)
-    inside = ((spots >= 0) & (spots < np.array(sleeve.shape[::-1]))).all(1)
-    spots = spots[inside]
+    spots = _spots(place, side, sleeve.shape)
     if len(spots) < 3 or sleeve[spots[:, 1], spots[:, 0]].mean() < 0.75:
         return np.ones(sleeve.shape, bool)
     arm = np.zeros(sleeve.shape, bool)
@@ -494,6 +538,15 @@ def _along_bones(place: Fit, side: int, sleeve: Plane) -> Plane:
         )
         arm |= _to_segment(x, y, a, b) < (wide + (narrow - wide) * along) * place.unit
     return arm
+
+
+def _spots(place: Fit, side: int, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """(n, 2) int64: pixels along the bones from the cuff to the wrist, as far as they lie in the window."""
+    chain = (place.shoulders[side], place.elbows[side], place.wrists[side])
+    steps = np.concatenate([np.linspace(a, b, 12) for a, b in itertools.pairwise(chain)])
+    cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
+    spots = np.round(steps[int(np.linalg.norm(steps - cuff, axis=1).argmin()) :]).astype(np.int64)
+    return spots[((spots >= 0) & (spots < np.array(shape[::-1]))).all(1)]
 
 
 def _reaching(mask: Plane, points: list[NDArray[np.float32]], distance: float) -> Plane:

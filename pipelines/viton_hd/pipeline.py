@@ -27,6 +27,7 @@ from pipelines.person import layout as layouts
 from pipelines.person import masks
 from pipelines.person.garment.cutout import bleed
 from pipelines.person.garment.fit import Fit, fit
+from pipelines.person.garment.landmarks import RIGHT, H
 from pipelines.person.garment.pipeline import GarmentCut, GarmentPipeline
 from pipelines.person.garment.warp import scaled, warp
 from pipelines.person.pipeline import Person, PersonPipeline
@@ -50,11 +51,18 @@ CATEGORIES = ("upper",)
 PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
 LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
+LEAST_LAID = 0.35  # share of the worn garment above the new hem that has to be covered
 SHADE = 0.5  # share of the generator's shading: at full strength it smudges plain cloth
 LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
 SKIN_SHADOW = np.array([0.85, 1.1, 1.2], np.float32)  # skin in shadow is redder
 FEATHER = 1 / 1100  # of the window's height; a photograph's own edges are about as soft
 EDGES = (0.045, 1e-3)  # how far (in shoulder widths) parsed outlines follow the photograph's, and its least variance
+SLEEVE_KEPT = Finding(
+    "fit.sleeve-kept",
+    "info",
+    "The arm inside a worn sleeve cannot be seen, so the sleeve stays below the shorter one",
+    "A photo with bare arms, or with both arms hanging and both hands visible, fits better",
+)
 
 
 @dataclass(frozen=True)
@@ -323,14 +331,18 @@ class VitonHDPipeline:
             reach, least = EDGES[0] * place.unit, EDGES[1]
             worn = np.isin(layout, masks.WORN[category]) & ~in_front
             worn = covering.guided(photo, worn.astype(np.float32), reach, least) > 0.5
-            arms = covering.beyond_cuffs(place, frame.size) > 0
+            arms = covering.beyond_cuffs(place, frame.size)
             known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
-            worn &= ~covering.skin_coloured(photo, known_skin, worn & arms)
-            bare = np.isin(layout, layouts.ARMS) & ~in_front
+            for _, name in covering.ARMS:
+                worn &= ~covering.skin_coloured(photo, known_skin, worn & (arms == name))
+            bare = np.isin(layout, layouts.ARMS)
             light = covering.light_from(photo, layout == layouts.FACE)
             gaps = covering.gaps_in(layout > 0, place.unit)
             figure = covering.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
             plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps, figure)
+            _check_plausible(plan, place, worn)
+            if plan.stays.any():
+                findings += (SLEEVE_KEPT,)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:
@@ -566,6 +578,20 @@ def _check(person: Image, mask: Mask | None, category: str, protect: tuple[str, 
         )
     if mask is not None and not mask.any():
         raise InputError("mask.empty", "The mask marks no pixel", remedy="Draw where the garment may change the photo")
+
+
+def _check_plausible(plan: covering.Cover, place: Fit, worn: NDArray[np.bool_]) -> None:
+    """Refuse a garment that covers little of the old one above its own hem: what it would leave is a hole."""
+    hem = max(1, int(place.target[[H, RIGHT + H], 1].max()))
+    replaced = worn[:hem] & ~plan.stays[:hem]
+    share = float(plan.cloth[:hem][replaced].mean()) if replaced.any() else 1.0
+    if share < LEAST_LAID:
+        raise InputError(
+            "fit.implausible",
+            "The garment that was cut out covers too little of the worn one to replace it",
+            seen=f"{share:.0%} of it, at least {LEAST_LAID:.0%} are needed",
+            remedy="Use a photo of the whole garment on a ground of another colour, or a frontal photo of the person",
+        )
 
 
 def working_frame(seen: Person, category: str) -> Frame:

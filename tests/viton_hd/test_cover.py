@@ -87,7 +87,7 @@ def test_a_flat_garment_is_shaded_towards_its_outline_and_under_sleeves():
     parts[100:300, 100:200], parts[100:250, 70:110] = 1, 2
     relief = covering.relief(parts, parts > 0, UNIT)
     assert (relief[parts == 0][::50] == 0).mean() > 0.9
-    assert relief[200, 150] > -0.02 > relief[200, 196] and relief[200, 113] < -0.1
+    assert relief[200, 150] > -0.02 > relief[200, 196] and relief[200, 113] < -0.06
 
 
 def test_a_long_old_sleeve_becomes_an_arm_on_each_side():

@@ -25,6 +25,7 @@ COMMON = 1.2  # a hem down to this many torso lengths is common, and reached by 
 THIGH = 1.4  # a worn hem down to here is met exactly, because a remaining strip of it would look worse than stretch
 NECK_RISE = 0.24  # from the shoulder joints up to where the neck begins, in shoulder widths
 SHRINK = 0.75  # shortest
+CROSSES = 0.06  # a hand this far inside the trunk's sides, in shoulder widths, is in front of it
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def fit(points: Points, sleeve: str, labels: Labels, pose: Pose, *, limit_length
     return Fit(
         target=worn.to_picture(target).astype(np.float32),
         sleeves=sleeve != "none",
-        behind=(False, False),
+        behind=(_behind(sleeve, worn, body, target, 0), _behind(sleeve, worn, body, target, 1)),
         worn_sleeve=wears,
         shoulders=worn.to_picture(body.shoulders).astype(np.float32),
         elbows=worn.to_picture(body.elbows).astype(np.float32),
@@ -284,6 +285,21 @@ def _sleeve(flat: Vector, spot: Vector, sleeve: str, k: float, width: float, wor
         widths = [half if e is None else float(np.clip(e - 0.02 * unit, 0.1 * unit, widest * unit)) for e in edges]
         spot[outer], spot[inner] = point + normal * widths[0], point - normal * widths[1]
     _unfold_sleeve(spot, tangent, unit)
+
+
+def _behind(sleeve: str, worn: Worn, body: Body, target: Vector, side: int) -> bool:
+    """Whether a long sleeve is drawn behind the trunk: always, unless its hand is seen in front of the trunk.
+
+    Joints of a hanging arm are often found a little inside the trunk, where a sleeve laid over it looks like a cape.
+    """
+    wrist = body.wrists[side]
+    hand = wrist + 0.15 * (wrist - body.elbows[side])
+    sides = target[[A, RIGHT + A, H, RIGHT + H], 0]
+    low, high = sides[0::2].max() + CROSSES * body.unit, sides[1::2].min() - CROSSES * body.unit
+    y, x = np.ogrid[: worn.labels.shape[0], : worn.labels.shape[1]]
+    near = np.hypot(x - hand[0], y - hand[1]) < 0.25 * body.unit
+    crosses = low < hand[0] < high and hand[1] < target[[H, RIGHT + H], 1].mean()
+    return sleeve == "long" and not (crosses and bool((near & (worn.labels == SKIN)).any()))
 
 
 def _unfold_sleeve(spot: Vector, tangent: Vector, unit: float) -> None:
