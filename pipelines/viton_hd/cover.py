@@ -28,7 +28,8 @@ from pipelines.viton_hd.conditioning import SKIN
 REACH = 0.20  # how far cloth grows to meet the old outline
 COLLAR = 0.05  # how far above the shoulder line
 RAGGED = 0.025  # of the warped cut-out's rim, which is not believed
-ROUND = 0.018  # outlines are rounded by this much
+ROUND = 0.018  # cracks narrower than 2.5 times this are closed
+SMOOTH = 0.035  # outlines are rounded by this much: a parse seen from near has teeth
 ALL_SKIN, NO_SKIN = 0.6, 0.3  # shares of skin colour above and below which all and none of a sleeve is skin
 SKIN_TONE = 0.85  # share of the person's middle skin tone in newly bared skin
 SIDES = 0.45  # how much darker an arm is at its sides
@@ -128,7 +129,7 @@ def cover(
     cloth = (core | grown) & ~stays
     if figure is not None:
         cloth &= (_distance(figure) < FIGURE * unit) | (above & (neck_distance < BESIDE_NECK * unit))
-    cloth = _rounded(cloth, ROUND * unit) & ~protected
+    cloth = _rounded(cloth, ROUND * unit, SMOOTH * unit) & ~protected
     cloth = _without_crumbs(cloth if gaps is None else cloth & ~gaps)
     left = old & ~cloth & ~stays
     # Below the new hem the old garment stays: nobody can know what is under a coat.
@@ -580,10 +581,10 @@ def _without_crumbs(mask: Plane, share: float = 0.03) -> Plane:
     return np.isin(parts, 1 + np.flatnonzero(areas > share * areas.sum()))
 
 
-def _rounded(mask: Plane, radius: float) -> Plane:
+def _rounded(mask: Plane, radius: float, smooth: float) -> Plane:
     """Close cracks, then round the outline."""
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, _disc(2.5 * radius))
-    return cv2.GaussianBlur(closed.astype(np.float32), (0, 0), max(0.6, radius)) > 0.5
+    return cv2.GaussianBlur(closed.astype(np.float32), (0, 0), max(0.6, smooth)) > 0.5
 
 
 def _distance(mask: Plane) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -92,10 +94,71 @@ def test_a_flat_garment_is_shaded_towards_its_outline_and_under_sleeves():
 
 def test_a_long_old_sleeve_becomes_an_arm_on_each_side():
     place = short_sleeved()
-    plan = covering.cover(shirt(place), place, body(place), NOTHING, NOTHING)
+    plan = covering.cover(shirt(place), place, body(place), hands(place), NOTHING)
     assert plan.skin[200, 83] == 6 and plan.skin[200, 217] == 5
     assert not (plan.skin > 0)[plan.cloth].any() and plan.fill[plan.skin > 0].all()
     assert plan.roundness[200, 70:97].min() < plan.roundness[200, 83] <= 1
+
+
+def hands(place: Fit) -> np.ndarray:
+    """(h, w) bool: both hands, below the wrists."""
+    canvas = np.zeros(SHAPE, np.uint8)
+    for side in (0, 1):
+        x, y = place.wrists[side]
+        cv2.circle(canvas, (round(float(x)), round(float(y)) + 12), 9, 1, -1)
+    return canvas > 0
+
+
+def test_old_sleeves_stay_on_both_sides_unless_both_hands_are_seen():
+    place, old = short_sleeved(), body(short_sleeved())
+    seen, lost = hands(place), hands(place)
+    lost[:, 150:] = False
+    plans = [covering.cover(shirt(place), place, old, bare, NOTHING) for bare in (seen, lost)]
+    assert not plans[0].stays.any() and (plans[0].skin == 5).any()
+    for x in (83, 217):
+        assert plans[1].stays[200, x]
+    assert not (plans[1].skin > 4).any()
+    stays = plans[1].stays
+    assert not plans[1].fill[stays].any() and plans[1].cloth[stays].mean() < 0.05  # cloth is rounded over their ends
+
+
+def test_a_short_old_sleeve_never_stays():
+    place, old = replace(short_sleeved(), worn_sleeve="short"), body(short_sleeved())
+    assert not covering.cover(shirt(place), place, old, NOTHING, NOTHING).stays.any()
+
+
+def test_cloth_stays_within_the_outline_of_the_wearer_except_beside_the_neck():
+    place, alpha = short_sleeved(), shirt(short_sleeved())
+    alpha[120:220, 20:95] = 1  # a wing
+    alpha[80:100, 125:175] = 1  # a collar
+    person = body(place)
+    free, held = (
+        covering.cover(alpha, place, person, NOTHING, NOTHING, figure=figure).cloth for figure in (None, person)
+    )
+    rim = cv2.dilate(person.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0
+    assert free[170, 40] and not held[170, 40]
+    assert not held[105:][~rim[105:]].any() and held[90, 140]
+
+
+def test_a_long_sleeve_covers_the_whole_of_a_wide_old_one():
+    place = short_sleeved()
+    target = place.target.copy()
+    for side in (0, 1):
+        x, y = place.wrists[side]
+        target[RIGHT * side + CO], target[RIGHT * side + CI] = (x - 6, y), (x + 6, y)
+        x, y = place.elbows[side]
+        target[RIGHT * side + EO], target[RIGHT * side + EI] = (x - 6, y), (x + 6, y)
+    place, old = replace(place, target=target), body(place)
+    plan = covering.cover(shirt(place), place, old, NOTHING, NOTHING)  # the cut-out's own sleeves end at the elbow
+    sleeve = old & (np.abs(np.arange(300) - 150) > 57)[None]
+    assert plan.cloth[sleeve].mean() > 0.95 and not plan.stays.any() and not (plan.skin > 4).any()
+
+
+def test_cloth_does_not_flood_the_skirt_of_a_coat():
+    place = short_sleeved()
+    plans = [covering.cover(shirt(place), place, body(place, hem=hem), NOTHING, NOTHING) for hem in (266, 390)]
+    assert plans[0].cloth[262, 120:180].all(), "a slightly longer old garment would peek out"
+    assert not plans[1].cloth[264:, 120:180].any()
 
 
 def test_what_stays_in_front_is_neither_covered_nor_filled():

@@ -85,6 +85,17 @@ def test_no_person_and_no_garment_are_refused(pipeline, pair):
     assert caught.value.code == "garment.none-found"
 
 
+def test_a_cut_out_that_covers_next_to_nothing_is_refused_before_anything_is_painted(pipeline, pair):
+    cut = pipeline.garment(pair.garment.image)
+    rest = np.zeros_like(cut.alpha)
+    x, y = np.round(cut.landmarks.mean(0)).astype(int)
+    rest[y - 20 : y + 20, x - 20 : x + 20] = 255
+    with pytest.raises(InputError, match="too little") as caught:
+        pipeline.prepare(pair.person.image, replace(cut, alpha=rest))
+    assert caught.value.code == "fit.implausible" and "%" in str(caught.value.seen)
+    assert pipeline.prepare(pair.person.image, cut).cover.any()
+
+
 @pytest.mark.parametrize("step", range(1, len(STEPS) + 1))
 def test_cancel_stops_at_every_step(pipeline, pair, step):
     seen = []

@@ -77,10 +77,11 @@ def fit(points: Points, sleeve: str, labels: Labels, pose: Pose, *, limit_length
     wears = sleeve_of(worn, body)
     target, natural, hem = _targets(points.astype(np.float64), sleeve, worn, body, wears, limit_length)
     findings = _findings(worn, body, natural, hem)
+    both = sleeve == wears == "long"  # a bare arm is seen where it is
     return Fit(
         target=worn.to_picture(target).astype(np.float32),
         sleeves=sleeve != "none",
-        behind=(_behind(sleeve, worn, body, target, 0), _behind(sleeve, worn, body, target, 1)),
+        behind=(both and _behind(worn, body, target, 0), both and _behind(worn, body, target, 1)),
         worn_sleeve=wears,
         shoulders=worn.to_picture(body.shoulders).astype(np.float32),
         elbows=worn.to_picture(body.elbows).astype(np.float32),
@@ -287,7 +288,7 @@ def _sleeve(flat: Vector, spot: Vector, sleeve: str, k: float, width: float, wor
     _unfold_sleeve(spot, tangent, unit)
 
 
-def _behind(sleeve: str, worn: Worn, body: Body, target: Vector, side: int) -> bool:
+def _behind(worn: Worn, body: Body, target: Vector, side: int) -> bool:
     """Whether a long sleeve is drawn behind the trunk: always, unless its hand is seen in front of the trunk.
 
     Joints of a hanging arm are often found a little inside the trunk, where a sleeve laid over it looks like a cape.
@@ -299,7 +300,7 @@ def _behind(sleeve: str, worn: Worn, body: Body, target: Vector, side: int) -> b
     y, x = np.ogrid[: worn.labels.shape[0], : worn.labels.shape[1]]
     near = np.hypot(x - hand[0], y - hand[1]) < 0.25 * body.unit
     crosses = low < hand[0] < high and hand[1] < target[[H, RIGHT + H], 1].mean()
-    return sleeve == "long" and not (crosses and bool((near & (worn.labels == SKIN)).any()))
+    return not (crosses and bool((near & (worn.labels == SKIN)).any()))
 
 
 def _unfold_sleeve(spot: Vector, tangent: Vector, unit: float) -> None:

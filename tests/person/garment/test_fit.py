@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import InputError
+from pipelines.core.types import Pose
 from pipelines.person.garment import silhouettes
 from pipelines.person.garment.body import read_body, worn_garment, worn_sleeve
 from pipelines.person.garment.fit import STRETCH, fit
@@ -206,16 +207,35 @@ def test_sleeves_follow_the_picture_where_the_pose_misses_the_arms() -> None:
 
 @pytest.mark.parametrize("score", (0.1, 0.9))
 def test_arms_before_the_body_are_where_the_pose_says(score: float) -> None:
+    labels, pose = arms_crossed()
+    placed = fit(flat("long"), "long", labels, dataclasses.replace(pose, score=np.full(17, score, np.float32)))
+    assert np.abs(placed.elbows - [[132, 178], [168, 178]]).max() < 0.5 * placed.unit
+
+
+def arms_crossed() -> tuple[np.ndarray, Pose]:
+    """Somebody whose forearms cross before the trunk, and nothing beside it."""
     labels, pose = person()
     x = np.abs(np.arange(labels.shape[1]) - labels.shape[1] / 2)
-    labels[(labels == 3) & (x > 38)[None]] = 0  # nothing beside the torso
+    labels[(labels == 3) & (x > 38)[None]] = 0
     labels[labels == 2] = 0
     xy = pose.xy.copy()
     for side, at in (("left", (168, 178)), ("right", (132, 178))):
         xy[COCO_NAMES.index(f"{side}_elbow")] = at
         xy[COCO_NAMES.index(f"{side}_wrist")] = 300 - at[0], at[1] + 30
-    placed = fit(flat("long"), "long", labels, dataclasses.replace(pose, xy=xy, score=np.full(17, score, np.float32)))
-    assert np.abs(placed.elbows - [[132, 178], [168, 178]]).max() < 0.5 * placed.unit
+    return labels, dataclasses.replace(pose, xy=xy)
+
+
+def test_a_long_sleeve_hangs_behind_the_trunk_unless_its_hand_is_seen_before_it() -> None:
+    labels, pose = person()
+    assert fit(flat("long"), "long", labels, pose).behind == (True, True)
+    assert fit(flat("short"), "short", labels, pose).behind == (False, False)
+    labels, pose = arms_crossed()
+    xy = pose.xy.copy()
+    xy[[COCO_NAMES.index("left_wrist"), COCO_NAMES.index("right_wrist")]] = 150, 208
+    pose = dataclasses.replace(pose, xy=xy, score=np.full(17, 0.9, np.float32))
+    assert fit(flat("long"), "long", labels, pose).behind == (True, True)
+    labels[202:216, 143:157] = 2
+    assert fit(flat("long"), "long", labels, pose).behind == (False, False)
 
 
 @pytest.mark.parametrize("sleeve", ("short", "long"))
