@@ -49,7 +49,7 @@ NECK_HALF = 0.2  # half the width of a neck
 INSET = 0.16  # how much narrower than its old sleeve an arm may be, on each side
 SNUG = 0.22  # half the width of the widest old sleeve in which an arm is drawn
 SEEN = 0.25  # a hand nearer than this to where the joints say it is agrees with them
-SLEEVE = 0.12  # square shoulder widths of an old sleeve that are worth keeping
+SLEEVE = 0.06  # square shoulder widths of an old sleeve below which no arm is looked for
 ROOM = 0.30  # how far from the bones an old sleeve reaches
 BESIDE = 0.07  # how far from the garment's side an arm begins
 ARM_LENGTH = 1.6  # from the cuff to the finger tips
@@ -218,7 +218,10 @@ def kept_sleeves(place: Fit, arms: NDArray[np.uint8], old: Plane, bare: Plane) -
         wrist = place.wrists[side]
         cuff = place.target[[RIGHT * side + CO, RIGHT * side + CI]].mean(0)
         sleeve, hand = old & (arms == name), wrist + 0.15 * (wrist - place.elbows[side])
-        if np.linalg.norm(cuff - wrist) < LONG * unit or sleeve.sum() < SLEEVE * unit**2:
+        if np.linalg.norm(cuff - wrist) < LONG * unit:
+            continue
+        stays |= sleeve
+        if sleeve.sum() < SLEEVE * unit**2:
             continue
         spots = _spots(place, side, old.shape)
         seen = (bare & (np.hypot(x - hand[0], y - hand[1]) < SEEN * unit)).any()
@@ -229,7 +232,6 @@ def kept_sleeves(place: Fit, arms: NDArray[np.uint8], old: Plane, bare: Plane) -
             known &= bool(snug and middle[at].mean() < 0.2 and (sleeve | bare)[at].mean() > 0.75)
         else:
             known = False
-        stays |= sleeve
     return stays & (not known) & (place.worn_sleeve == "long")
 
 
