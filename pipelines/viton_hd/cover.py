@@ -2,8 +2,9 @@
 
 A warped cut-out alone makes a poor outline: it is as ragged as the cut-out, and a strip of the old garment shows beside
 it. The photograph knows a better one, because the new garment hangs on the same body as the old. So the cloth grows to
-the old garment's outline wherever that is near, except beyond the cuffs and above the collar, and what still remains of
-the old garment is an arm, something worn below, or background.
+the old garment's outline wherever that is near, except beyond the cuffs and above the collar, over the whole of an old
+sleeve if the new one is as long, and never past the wearer's own outline. What still remains of the old garment is an
+arm, something worn below, or background.
 """
 
 from __future__ import annotations
@@ -433,7 +434,8 @@ def skin_coloured(picture: NDArray[np.float32], skin: Plane, where: Plane) -> Pl
         where: (h, w) bool.
 
     Returns:
-        (h, w) bool; nothing if there is too little skin to compare with, or if most of ``where`` has its colour anyway.
+        (h, w) bool; nothing if there is too little skin to compare with or little of ``where`` has its colour, all of
+        ``where`` if most of it has.
     """
     if skin.sum() < 50 or not where.any():
         return np.zeros(where.shape, bool)
@@ -518,7 +520,7 @@ def folds(picture: NDArray[np.float32], worn: Plane, unit: float) -> NDArray[np.
 
 
 def trunk(place: Fit, shape: tuple[int, int]) -> Plane:
-    """(h, w) bool, the garment's body without sleeves, a little wider than its sides."""
+    """(h, w) bool, the fitted garment's body without its sleeves, a little wider than its sides."""
     torso = np.zeros(shape, np.uint8)
     corners = place.target[[S, A, H, RIGHT + H, RIGHT + A, RIGHT + S]]
     corners = corners + BESIDE * place.unit * np.array([[0, 0], [-1, 0], [-1, 0], [1, 0], [1, 0], [0, 0]])

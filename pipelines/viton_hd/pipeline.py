@@ -214,7 +214,8 @@ class VitonHDPipeline:
             on_step: Progress.
 
         Raises:
-            InputError: no person, no garment, mask of another size, unknown category.
+            InputError: no person, no garment, mask of another size, unknown category, or ``fit.implausible`` if the
+                cut-out covers too little of what is worn.
         """
         _check(person, mask, category, protect)
         seen = self.person(person, person_index)
@@ -260,7 +261,8 @@ class VitonHDPipeline:
             on_step: Called after each of `STEPS`; may raise ``Cancelled``.
 
         Raises:
-            InputError: no person, no garment, mask of another size, unknown category.
+            InputError: no person, no garment, mask of another size, unknown category, or ``fit.implausible`` if the
+                cut-out covers too little of what is worn.
         """
         _check(person, mask, category, protect)
         clock = _Clock(on_step)
