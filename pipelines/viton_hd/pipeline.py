@@ -31,8 +31,9 @@ from pipelines.person.garment.landmarks import RIGHT, H
 from pipelines.person.garment.pipeline import GarmentCut, GarmentPipeline
 from pipelines.person.garment.warp import scaled, warp
 from pipelines.person.pipeline import Person, PersonPipeline
-from pipelines.viton_hd import conditioning, flow, preprocess
+from pipelines.viton_hd import conditioning, flow, preprocess, surface
 from pipelines.viton_hd import cover as covering
+from pipelines.viton_hd import photo as photos
 from pipelines.viton_hd.conditioning import TO_PARSE13, UPPER13, Conditions, disc, first_fill
 from pipelines.viton_hd.frame import Frame, garment_frame
 from pipelines.viton_hd.inference import accelerate
@@ -316,7 +317,7 @@ class VitonHDPipeline:
         )
         work_pose = replace(pose, xy=frame.points(seen.pose.xy), box=Box(0, 0, frame.size[1], frame.size[0]))
         room, in_front = masks.garment_mask(layout, work_pose, category)
-        in_front = covering.without_islands(_protected(layout, work_pose, in_front, protect), layout)
+        in_front = photos.without_islands(_protected(layout, work_pose, in_front, protect), layout)
         photo = work.astype(np.float32) / np.float32(255)
         cloth = np.zeros((*self.size, 3), np.float32)
         cloth_work, alpha_work = np.zeros((*frame.size, 3), np.float32), np.zeros(frame.size, np.float32)
@@ -332,27 +333,27 @@ class VitonHDPipeline:
             )
             reach, least = EDGES[0] * place.unit, EDGES[1]
             worn = np.isin(layout, masks.WORN[category]) & ~in_front
-            worn = covering.guided(photo, worn.astype(np.float32), reach, least) > 0.5
+            worn = photos.guided(photo, worn.astype(np.float32), reach, least) > 0.5
             arms = covering.beyond_cuffs(place, frame.size)
             known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
             for _, name in covering.ARMS:
-                worn &= ~covering.skin_coloured(photo, known_skin, worn & (arms == name))
+                worn &= ~photos.skin_coloured(photo, known_skin, worn & (arms == name))
             bare = np.isin(layout, layouts.ARMS)
-            light = covering.light_from(photo, layout == layouts.FACE)
-            gaps = covering.gaps_in(layout > 0, place.unit)
-            figure = covering.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
+            light = photos.light_from(photo, layout == layouts.FACE)
+            gaps = photos.gaps_in(layout > 0, place.unit)
+            figure = photos.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
             plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps, figure)
             if self.gmm is None:
                 _check_plausible(plan, place, worn)
-            if plan.stays.any():
+            if mask is None and plan.stays.any():
                 findings += (SLEEVE_KEPT,)
             if mask is not None:
                 plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
             elif self.gmm is None:
                 edit = plan.cloth | plan.fill
-            cloth_work = covering.extended(cloth_work, plan.trust, _widened(plan.cloth, frame.size[0] / 100))
-            folds = covering.folds(photo, worn & ~in_front, place.unit) + covering.relief(parts, plan.cloth, place.unit)
-        kept = covering.guided(photo, in_front.astype(np.float32), max(2, 0.012 * frame.size[0]), EDGES[1])
+            cloth_work = surface.extended(cloth_work, plan.trust, _widened(plan.cloth, frame.size[0] / 100))
+            folds = surface.folds(photo, worn & ~in_front, place.unit) + surface.relief(parts, plan.cloth, place.unit)
+        kept = photos.guided(photo, in_front.astype(np.float32), max(2, 0.012 * frame.size[0]), EDGES[1])
         small_cloth = np.zeros(self.size, bool) if plan is None else self._small(plan.cloth)
         if plan is not None:
             cloth = np.asarray(cv2.resize(cloth_work, self.size[::-1], interpolation=cv2.INTER_AREA), np.float32)
@@ -483,7 +484,7 @@ class VitonHDPipeline:
             shares = {kind: arm if kind == conditioning.SKIN else share * (1 - arm) for kind, share in shares.items()}
             others = sum(share for kind, share in shares.items() if kind != conditioning.FILLS[0])
             shares[conditioning.FILLS[0]] = np.clip(1 - others, 0, 1)  # what is nothing else is background
-        picture = covering.filled(
+        picture = surface.filled(
             fitted.work.astype(np.float32) / np.float32(255), region, sources, shares, 2.0 * height / self.size[0]
         )
         if fitted.plan is None:

@@ -12,6 +12,8 @@ from pipelines.person import layout as layouts
 from pipelines.person.garment.fit import Fit
 from pipelines.person.garment.landmarks import CI, CO, COUNT, EI, EO, HEM, NECK, RIGHT, A, H, N, S, W
 from pipelines.viton_hd import cover as covering
+from pipelines.viton_hd import photo as photos
+from pipelines.viton_hd import surface
 from pipelines.viton_hd.conditioning import FILLS, SKIN
 
 SHAPE = (400, 300)
@@ -87,7 +89,7 @@ def test_a_sleeve_covers_a_bare_arm_to_its_outline():
 def test_a_flat_garment_is_shaded_towards_its_outline_and_under_sleeves():
     parts = np.zeros(SHAPE, np.uint8)
     parts[100:300, 100:200], parts[100:250, 70:110] = 1, 2
-    relief = covering.relief(parts, parts > 0, UNIT)
+    relief = surface.relief(parts, parts > 0, UNIT)
     assert (relief[parts == 0][::50] == 0).mean() > 0.9
     assert relief[200, 150] > -0.02 > relief[200, 196] and relief[200, 113] < -0.06
 
@@ -187,7 +189,7 @@ def test_stripes_go_on_beyond_the_rim_instead_of_being_drawn_out():
     trust = np.zeros((40, 60), bool)
     trust[:, :40] = True
     cloth[:, 40:] = 0.5
-    out = covering.extended(cloth, trust, np.ones((40, 60), bool))
+    out = surface.extended(cloth, trust, np.ones((40, 60), bool))
     assert (out[:, :40] == cloth[:, :40]).all()
     assert set(np.unique(out[:, 40:55])) == {0.0, 1.0}
     edges = np.flatnonzero(np.diff(out[20, 40:55, 0]))
@@ -204,7 +206,7 @@ def test_fill_takes_each_kind_from_where_it_is_seen_and_leaves_the_rest_alone():
     sources[(0,)], sources[SKIN] = left & ~region, ~left & ~region
     shares = {kind: np.zeros((60, 80), np.float32) for kind in FILLS}
     shares[SKIN][:, 20:60] = 1
-    out = covering.filled(picture, region, sources, shares, 1.0)
+    out = surface.filled(picture, region, sources, shares, 1.0)
     assert (out[~region] == picture[~region]).all()
     assert np.abs(out[30, 25] - picture[0, 70]).max() < 0.05
 
@@ -214,7 +216,7 @@ def test_a_soft_mask_follows_the_edge_of_the_picture():
     picture[:, 50:] = 0.8
     rough = np.zeros((100, 100), np.float32)
     rough[:, 46:] = 1  # four pixels beside the edge
-    out = covering.guided(picture, rough, 10, 1e-4)
+    out = photos.guided(picture, rough, 10, 1e-4)
     assert out[50, 47] < 0.5 < out[50, 52]
 
 
@@ -226,7 +228,7 @@ def test_folds_are_taken_from_plain_cloth_only(patterned):
     picture = np.repeat((0.5 + 0.08 * np.sin(x / 6)).astype(np.float32)[..., None], 3, 2)
     if patterned:
         picture[(x // 9 + y // 9) % 2 == 0] = (0.9, 0.1, 0.2)
-    folds = covering.folds(picture, worn, 120)
+    folds = surface.folds(picture, worn, 120)
     assert (folds[~cv2.dilate(worn.astype(np.uint8), np.ones((31, 31))).astype(bool)] == 0).all()
     strength = np.abs(folds[60:140, 60:140]).max()
     assert strength == 0 if patterned else 0.02 < strength < 0.3
@@ -251,8 +253,8 @@ def test_a_wide_sleeve_hides_a_narrower_arm():
 def test_the_lit_side_of_the_face_tells_where_the_light_comes_from(left, right, sign):
     picture = np.full((40, 60, 3), left, np.float32)
     picture[:, 30:] = right
-    assert np.sign(covering.light_from(picture, np.ones((40, 60), bool))) == sign
-    assert covering.light_from(picture, np.zeros((40, 60), bool)) == 0
+    assert np.sign(photos.light_from(picture, np.ones((40, 60), bool))) == sign
+    assert photos.light_from(picture, np.zeros((40, 60), bool)) == 0
 
 
 def test_background_between_arm_and_trunk_stays():
@@ -260,7 +262,7 @@ def test_background_between_arm_and_trunk_stays():
     person[60:300, 60:240] = True
     person[160:190, 110:130] = False  # a gap
     person[200:203, 150:153] = False  # a crumb of the parse
-    gaps = covering.gaps_in(person, UNIT)
+    gaps = photos.gaps_in(person, UNIT)
     assert gaps[175, 120] and not gaps[201, 151] and not gaps[10, 10]
     plan = covering.cover(shirt(place), place, body(place), NOTHING, NOTHING, gaps=gaps)
     assert not plan.cloth[gaps].any() and plan.cloth[175, 150]
@@ -273,7 +275,7 @@ def test_bare_arms_taken_for_sleeves_are_known_by_their_colour():
     face[:20, :20] = True
     where = np.zeros((80, 80), bool)
     where[40:, :40] = True
-    alike = covering.skin_coloured(picture, face, where)
+    alike = photos.skin_coloured(picture, face, where)
     assert alike[60, 10] and not alike[60, 30] and not alike[:40].any()
 
 
@@ -283,6 +285,6 @@ def test_scraps_of_hair_and_bag_on_a_garment_do_not_stay_in_front():
     layout[100:108, 100:108] = layouts.HAIR
     layout[150:156, 60:66] = layouts.BAG
     layout[120:200, 150:200] = layouts.BAG
-    out = covering.without_islands(np.isin(layout, (layouts.HAIR, layouts.BAG)), layout)
+    out = photos.without_islands(np.isin(layout, (layouts.HAIR, layouts.BAG)), layout)
     assert out[20, 100] and out[180, 180]
     assert not out[100:108, 100:108].any() and not out[150:156, 60:66].any()
