@@ -250,6 +250,8 @@ def bare_arms(
         (h, w) uint8, the arms; (h, w) float32, how much light a round arm gets there: about 1 in the middle, less at
         the sides and most of all on the side away from the light; 1 elsewhere.
     """
+    if not sleeves.any():
+        return np.zeros(sleeves.shape, np.uint8), np.ones(sleeves.shape, np.float32)
     depth = np.asarray(cv2.distanceTransform((sleeves > 0).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     inside = (sleeves > 0).astype(np.float32)
     touching = sleeves > 0 if beside is None else (sleeves > 0) | beside
