@@ -36,6 +36,7 @@ HEAVY = {
     "transformers",
     "xformers",
     "scipy",
+    "skimage",
     "trimesh",
 }
 PRODUCT = {"numpy", "PIL", "pydantic", "pydantic_settings", "sqlite3", "rich", "huggingface_hub", *HEAVY}
