@@ -17,7 +17,12 @@ import torch
 from tests.parity import fill
 
 DATA = Path(__file__).parent / "data"
-KINDS = {"viton_hd": ("seg", "gmm", "alias", "flow"), "vitpose": ("official", "hf", "decode", "crop")}
+REST = ""  # the kind of a case whose name starts with no other kind
+KINDS = {
+    "viton_hd": ("seg", "gmm", "alias", "flow"),
+    "vitpose": ("official", "hf", "decode", "crop"),
+    "vitruvio": ("extra", "mise", "metrics", REST),
+}
 LATER = ("moe", "plus")  # mixture-of-experts heads are another issue
 
 
@@ -38,7 +43,7 @@ class Case:
     @property
     def name(self) -> str:
         """What stands behind the kind, e.g. ``classic_open``."""
-        return self.path.stem.removeprefix(self.kind + "_")
+        return self.path.stem.removeprefix(f"{self.kind}_")
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays of the file."""
@@ -63,10 +68,11 @@ def root() -> Path:
 def discover(folder: Path) -> list[Case]:
     """All cases of one system's folder, which must be called like a system of KINDS."""
     found = []
-    for kind in KINDS[folder.name]:
-        for path in sorted(folder.glob(f"{kind}_*.npz")):
-            if not any(word in path.stem for word in LATER):
-                found.append(Case(path, folder.name, kind))
+    kinds = KINDS[folder.name]
+    for path in sorted(folder.glob("*.npz")):
+        kind = next((kind for kind in kinds if kind and path.stem.startswith(f"{kind}_")), REST)
+        if kind in kinds and not any(word in path.stem for word in LATER):
+            found.append(Case(path, folder.name, kind))
     return found
 
 

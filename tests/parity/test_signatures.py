@@ -11,6 +11,8 @@ from torch import nn
 from pipelines.viton_hd.network import CONFIGS, GMM, ALIASGenerator, SegGenerator
 from pipelines.vitpose.network import CONFIGS as POSE_CONFIGS
 from pipelines.vitpose.network import VitPose
+from pipelines.vitruvio.network import CONFIGS as OCCUPANCY_CONFIGS
+from pipelines.vitruvio.network import OccupancyNetwork
 from tests.parity.discovery import read_json, shapes_of, weights_folder
 
 OFFICIAL = CONFIGS["official"]
@@ -37,3 +39,11 @@ def test_pose_signature(name: str) -> None:
         expected = {key: list(shape) for key, shape in shapes_of(VitPose(POSE_CONFIGS[name])).items()}
     file = f"pose-official-{name.removesuffix('-classic')}.json"
     assert read_json(weights_folder() / "signatures" / file) == expected
+
+
+def test_vitruvio_signature() -> None:
+    with torch.device("meta"):
+        expected = {
+            key: list(shape) for key, shape in shapes_of(OccupancyNetwork(OCCUPANCY_CONFIGS["published"])).items()
+        }
+    assert read_json(weights_folder() / "signatures" / "vitruvio-official.json") == expected
