@@ -21,6 +21,7 @@ from tests.parity.discovery import DATA, REST, Case, close, filled, parameters, 
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 NAMES = {"img_onet": "published", "default_yaml": "default-yaml", "cbn_z64": "cbn-z64"}  # manifest's -> ours
+MANIFEST = next(p for p in (root() / "vitruvio/manifest.json", DATA / "vitruvio/manifest.json") if p.is_file())
 FIGURES = {
     "accuracy": "accuracy",
     "completeness": "completeness",
@@ -46,9 +47,9 @@ def config_name(case: Case, arrays: dict[str, Tensor]) -> str:
 
 def load(model: OccupancyNetwork, case: Case, arrays: dict[str, Tensor]) -> None:
     """Fill with the case's salt. A case that declares none was filled without one, or with its name or a part of it."""
-    salts = ["", case.path.stem, case.name, *case.path.stem.split("_")]
-    if "salt" in case.entry():
-        salts = [case.entry()["salt"]]
+    declared = case.entry().get("salt", read_json(MANIFEST).get("salt", case.arrays().get("salt")))
+    names = ["", case.path.stem, case.name, *case.path.stem.split("_")]
+    salts = names if declared is None else [str(declared)]
     for salt in salts:
         checkpoint.load_strict(model, filled(shapes_of(model), salt), source=case.path.name)
         found = model.decode(arrays["points"], arrays["c_in"])
@@ -97,9 +98,6 @@ def test_network(case: Case, record: Any) -> None:
     relative("loss", loss.total, arrays["loss"], record)
 
 
-MANIFEST = next(p for p in (root() / "vitruvio/manifest.json", DATA / "vitruvio/manifest.json") if p.is_file())
-
-
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"vitruvio/{name}") for name in NAMES])
 def test_published_sizes_load_strictly(name: str, tmp_path: Path) -> None:
     manifest = read_json(MANIFEST)
@@ -123,9 +121,10 @@ def described(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
     """The field of a case, and what was measured on it by run, from the JSON files beside it."""
     for path in sorted(case.path.parent.glob("*mise*.json")):
         listed = read_json(path)
-        if case.name in listed["field"]:
-            runs = {name.partition("/")[2]: run for name, run in listed["runs"].items() if name.startswith(case.name)}
-            return listed["field"][case.name], runs
+        for name, field in listed["field"].items():
+            if case.name == name or case.name.startswith(f"{name}_"):
+                runs = {key.partition("/")[2]: run for key, run in listed["runs"].items() if key.startswith(f"{name}/")}
+                return field, runs
     raise AssertionError(f"no JSON file beside {case.path.name} describes {case.name}")
 
 
