@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pipelines.core import checkpoint, shape_metrics
 from pipelines.vitruvio.extraction import Extraction, extract
+from pipelines.vitruvio.inference import field_of
 from pipelines.vitruvio.network import BLOCKS, CONFIGS, OccupancyNetwork
 from tests.parity.discovery import DATA, REST, Case, close, filled, parameters, read_json, root, shapes_of
 
@@ -70,6 +71,8 @@ def test_network(case: Case, record: Any) -> None:
     load(model, case, arrays)
     points, occupied = arrays["points"], arrays["occ"].float()
     close("logits_c_in", model.decode(points, arrays["c_in"]), arrays["logits_c_in"], ABSOLUTE, record)
+    fast = [field_of(model, c.unsqueeze(0))(p.numpy()) for c, p in zip(arrays["c_in"], points, strict=True)]
+    close("logits_c_in_fast", np.stack(fast), arrays["logits_c_in"], ABSOLUTE, record)
 
     picture = arrays["image_u8"].permute(0, 3, 1, 2).float() / 255
     relative("feat", model.encoder.features(model.encoder.normalised(picture)), arrays["feat"], record)
