@@ -56,6 +56,19 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """Triangles in space; outward faces wind counter-clockwise. No units of its own.
+
+    Attributes:
+        vertices: (V, 3) float64.
+        faces: (F, 3) int64 indices into ``vertices``.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something a check noticed before or after the work, in a form a page and a terminal can both show.
 
