@@ -11,10 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from pipelines.synthetic.building_footprints import bent, grid, polygon, twisted
 from pipelines.synthetic.building_parts import (
-    Floats,
     Rect,
     box,
     cone,
@@ -24,7 +23,6 @@ from pipelines.synthetic.building_parts import (
     regular,
     ridged,
     tapered,
-    turned,
 )
 from pipelines.synthetic.building_roofs import (
     ROOF_WEIGHTS,
@@ -110,7 +108,7 @@ def cross(rng: Generator) -> Parts:
         top = height * rng.uniform(1.2, 2.0)
         if chance(rng, 0.35):
             radius = min(middle.width, middle.depth) / 2
-            parts.append(dome(regular(*middle.centre, radius, 16), 0, top, radius * rng.uniform(0.6, 1.2)))
+            parts.append(dome(regular(*middle.centre, radius, 20), 0, top, radius * rng.uniform(0.6, 1.2)))
         else:
             parts += roofed(rng, middle, top, "pyramid" if chance(rng, 0.6) else "flat", rng.uniform(0.5, 2))
     return parts
@@ -125,7 +123,7 @@ def tower(rng: Generator) -> Parts:
         z0, z1 = interval(rng, 0, depth, min(rng.uniform(0.25, 0.75), 1) * depth)
         plan, height = Rect(x0, x1, z0, z1), rng.uniform(0.5, 2.2)
         if chance(rng, 0.12):
-            parts.append(extruded(regular(*plan.centre, min(plan.width, plan.depth) / 2, 16), 0, height))
+            parts.append(extruded(regular(*plan.centre, min(plan.width, plan.depth) / 2, 20), 0, height))
         elif chance(rng, 0.12):
             parts.append(tapered(plan, 0, 0, height, plan.grown(-min(plan.width, plan.depth) * rng.uniform(0.05, 0.3))))
         else:
@@ -193,7 +191,7 @@ def house(rng: Generator) -> Parts:
 
 def rounded(rng: Generator) -> Parts:
     """Cylinders and polygonal prisms under flat tops, cones and domes, alone or with a block."""
-    corners, radius = int(rng.choice((5, 6, 8, 16, 20))), rng.uniform(0.25, 0.5)
+    corners, radius = int(rng.choice((5, 6, 8, 20, 20))), rng.uniform(0.25, 0.5)
     height, stretch = spread(rng, 0.2, 1.7), 1.0 if chance(rng, 0.7) else rng.uniform(0.6, 1.7)
     plan = regular(0, 0, radius, corners, np.pi / corners, stretch)
     top, rise = rng.random(), radius * rng.uniform(0.3, 1.4)
@@ -227,7 +225,7 @@ def church(rng: Generator) -> Parts:
         start, end = interval(rng, 0.35, 0.95, wide)
         parts += roofed(rng, Rect(start, end, -out, depth + out), eaves, "gable", pitch, along_x=False)
     if chance(rng, 0.3):
-        parts.append(cone(regular(1, depth / 2, depth * 0.4, 16), 0, eaves * 0.9, pitch * depth * 0.35))
+        parts.append(cone(regular(1, depth / 2, depth * 0.4, 20), 0, eaves * 0.9, pitch * depth * 0.35))
     if chance(rng, 0.25):
         aisle = rng.uniform(0.1, 0.18)
         parts.append(box(Rect(0.05, 0.95, -aisle, depth + aisle), 0, eaves * rng.uniform(0.4, 0.7)))
@@ -251,114 +249,6 @@ def cluster(rng: Generator) -> Parts:
     return parts
 
 
-def grid(rng: Generator) -> Parts:
-    """A many-cornered right-angled plan: cells of an uneven grid, in one or several heights."""
-    columns, rows = (int(n) for n in rng.integers(2, 5, 2))
-    xs, zs = ([0.0, *np.cumsum(rng.uniform(0.12, 0.4, n)).tolist()] for n in (columns, rows))
-    filled = _walked(rng, rows, columns)
-    height, steps = spread(rng, 0.12, 1.2), chance(rng, 0.35)
-    parts = []
-    for line in range(rows):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], filled[line], [0]])))
-        for start, end in zip(edges[::2], edges[1::2], strict=True):
-            own = height * float(rng.choice((0.6, 1.0, 1.5))) if steps else height
-            parts.append(box(Rect(xs[start], xs[end], zs[line], zs[line + 1]), 0, own))
-    return parts
-
-
-def _walked(rng: Generator, rows: int, columns: int) -> NDArray[np.bool_]:
-    """Fill cells (rows, columns) on a random walk that leaves at least one of them, so that the plan has a corner more."""
-    filled = np.zeros((rows, columns), bool)
-    row, column = int(rng.integers(rows)), int(rng.integers(columns))
-    for _ in range(int(rng.integers(2 * (rows + columns), 4 * rows * columns))):
-        if filled.sum() < filled.size - 1:
-            filled[row, column] = True
-        if chance(rng, 0.5):
-            row = int(np.clip(row + rng.choice((-1, 1)), 0, rows - 1))
-        else:
-            column = int(np.clip(column + rng.choice((-1, 1)), 0, columns - 1))
-    return filled
-
-
-def polygon(rng: Generator) -> Parts:
-    """An irregular plan drawn up: trapezoids, convex many-corners, and letters whose corners are not square."""
-    height, kind = spread(rng, 0.12, 1.4), rng.random()
-    if kind < 0.3:
-        return [extruded(_skewed(rng, Rect(0, 1, 0, rng.uniform(0.3, 1)), 0.18), 0, height)]
-    if kind < 0.5:
-        plan = _many_cornered(rng)
-        if chance(rng, 0.25):
-            return [cone(plan, 0, height, rng.uniform(0.1, 0.4))]
-        parts = [extruded(plan, 0, height)]
-        if chance(rng, 0.3):
-            middle = plan.mean(0)
-            parts.append(extruded(middle + (plan - middle) * rng.uniform(0.4, 0.8), 0, height * rng.uniform(1.2, 2)))
-        return parts
-    outline = np.array(_LETTERS[int(rng.integers(len(_LETTERS)))], np.float64)
-    outline = outline * (1, rng.uniform(0.5, 1)) + rng.normal(0, rng.uniform(0.01, 0.05), outline.shape)
-    return prism(outline @ np.array([[1, 0], [rng.normal(0, 0.15), 1]]), height)
-
-
-_LETTERS = (
-    ((0, 0), (1, 0), (1, 0.35), (0.38, 0.35), (0.38, 1), (0, 1)),
-    ((0, 0), (1, 0), (1, 1), (0.68, 1), (0.68, 0.4), (0.32, 0.4), (0.32, 1), (0, 1)),
-    ((0, 0), (1, 0), (1, 0.4), (0.68, 0.4), (0.68, 1), (0.3, 1), (0.3, 0.4), (0, 0.4)),
-    ((0, 0), (0.6, 0), (0.6, 0.2), (1, 0.2), (1, 0.75), (0.8, 0.75), (0.8, 1), (0.2, 1), (0.2, 0.6), (0, 0.6)),
-    ((0, 0.2), (0.5, 0), (1, 0.2), (0.85, 0.6), (0.5, 0.42), (0.15, 0.6)),
-    ((0, 0), (0.75, 0), (1, 0.3), (1, 1), (0.55, 1), (0.55, 0.5), (0, 0.5)),
-)
-
-
-def prism(outline: Floats, height: float) -> Parts:
-    """Return a plan of any simple shape, (K, 2) points counter-clockwise, drawn up triangle by triangle."""
-    import manifold3d
-
-    triangles = manifold3d.triangulate([outline])
-    return [extruded(outline[corners], 0, height) for corners in triangles]
-
-
-def _skewed(rng: Generator, plan: Rect, amount: float) -> Floats:
-    corners = np.array([(x, z) for x, _, z in plan.corners(0)])
-    return corners + rng.uniform(-amount, amount, (4, 2)) * (plan.width, plan.depth)
-
-
-def _many_cornered(rng: Generator) -> Floats:
-    """Return a convex plan of five to nine corners."""
-    count = int(rng.integers(5, 10))
-    angle = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count
-    return np.stack([np.cos(angle) * 0.5, np.sin(angle) * rng.uniform(0.3, 0.5)], 1)
-
-
-def bent(rng: Generator) -> Parts:
-    """Wings that meet at odd angles, as on old streets: one to three turned blocks at a main one."""
-    height, kind = spread(rng, 0.15, 0.9), "gable" if chance(rng, 0.4) else "flat"
-    pitch, wide = rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.4)
-    parts = roofed(rng, Rect(0, 1, -wide / 2, wide / 2), height, kind, pitch)
-    for _ in range(int(rng.integers(1, 4))):
-        at, degrees = float(rng.choice((0.1, 0.9))) + rng.normal(0, 0.03), rng.uniform(20, 160) * rng.choice((-1, 1))
-        own, length = wide * rng.uniform(0.7, 1.1), rng.uniform(0.4, 0.9)
-        wing = roofed(
-            rng, Rect(0, length, -own / 2, own / 2), height * rng.choice((1.0, rng.uniform(0.6, 1.4))), kind, pitch
-        )
-        angle = np.radians(degrees)
-        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        parts += [each.placed(turn, np.array([-at, 0, 0]), 1.0) for each in wing]
-    return parts
-
-
-def twisted(rng: Generator) -> Parts:
-    """Storeys stacked out of square: each turned, shifted or cantilevered over the one below."""
-    plan = np.array([(x, z) for x, _, z in Rect(-0.5, 0.5, *(rng.uniform(0.25, 0.5) * np.array([-1, 1]))).corners(0)])
-    step, bottom, parts = rng.uniform(4, 40) * rng.choice((-1, 1)), 0.0, []
-    for storey in range(int(rng.integers(2, 5))):
-        top = bottom + rng.uniform(0.15, 0.5)
-        shift = rng.uniform(-0.15, 0.15, 2) if storey else np.zeros(2)
-        parts.append(extruded(turned(plan, step * storey, (0, 0)) + shift, bottom, top))
-        bottom = top
-        plan = plan * rng.uniform(0.75, 1.1)
-    return parts
-
-
 def works(rng: Generator) -> Parts:
     """Halls in rows under sheds, gables or vaults, with silos, chimneys and a head building."""
     count, depth = int(rng.integers(2, 6)), rng.uniform(0.4, 1)
@@ -379,12 +269,12 @@ def works(rng: Generator) -> Parts:
         )
     if chance(rng, 0.35):
         radius = rng.uniform(0.03, 0.06)
-        shaft = regular(rng.uniform(0.1, 0.9), rng.uniform(0.2, 0.8) * depth, radius, 16)
+        shaft = regular(rng.uniform(0.1, 0.9), rng.uniform(0.2, 0.8) * depth, radius, 20)
         parts.append(extruded(shaft, 0, eaves + rng.uniform(0.4, 1.0)))
     if chance(rng, 0.25):
         radius, height = rng.uniform(0.1, 0.18), eaves * rng.uniform(1.1, 2.5)
         for number in range(int(rng.integers(1, 4))):
-            parts.append(extruded(regular(1 + radius * 0.8, radius * (1 + 1.9 * number), radius, 16), 0, height))
+            parts.append(extruded(regular(1 + radius * 0.8, radius * (1 + 1.9 * number), radius, 20), 0, height))
     return parts
 
 

@@ -164,7 +164,7 @@ def ridged(plan: Rect, section: Sequence[tuple[float, float]], along_x: bool) ->
         for low, high in (first, last)
         if abs(shape[low, 0] - shape[high, 0]) < 1e-9
     ]
-    if len(upright) == 2 and shape[1, 1] == shape[-2, 1]:
+    if len(upright) == 2 and abs(shape[1, 1] - shape[-2, 1]) < 1e-9:
         upright += [(end, end + count - 1, end + count - 2, end + 1) for end in (0, count)]
     return part(np.concatenate(ends), [range(count), range(count, 2 * count), *sides], upright)
 
@@ -179,13 +179,14 @@ def cone(outline: Floats, bottom: float, eaves: float, rise: float) -> Part:
     return part(corners, [range(count), *walls, *slopes], walls)
 
 
-def dome(outline: Floats, bottom: float, eaves: float, rise: float, rings: int = 4) -> Part:
+def dome(outline: Floats, bottom: float, eaves: float, rise: float, rings: int = 5) -> Part:
     """Return walls over a convex plan (K, 2) and an elliptic dome of ``rings`` rings of facets."""
+    radius = float(np.linalg.norm(outline - outline.mean(0), axis=1).mean())
     count = len(outline)
     middle = outline.mean(0)
     levels = [_lifted(outline, bottom)]
     for ring in range(rings):
-        angle = ring / rings * np.pi / 2
+        angle = float(even_turns(ring / rings * np.pi / 2, rise / radius))
         levels.append(_lifted(middle + (outline - middle) * np.cos(angle), eaves + rise * np.sin(angle)))
     corners = np.concatenate([*levels, [[middle[0], eaves + rise, middle[1]]]])
     faces: list[Sequence[int]] = [range(count)]
@@ -198,8 +199,16 @@ def dome(outline: Floats, bottom: float, eaves: float, rise: float, rings: int =
 
 def regular(x: float, z: float, radius: float, corners: int, turn: float = 0.0, stretch: float = 1.0) -> Floats:
     """Return (corners, 2) float64 points of a regular polygon, drawn out along x by ``stretch``."""
-    angle = turn + np.arange(corners) * 2 * np.pi / corners
+    angle = even_turns(turn + np.arange(corners) * 2 * np.pi / corners, 1 / stretch)
     return np.stack([x + radius * stretch * np.cos(angle), z + radius * np.sin(angle)], 1)
+
+
+def even_turns(angle: Floats | float, ratio: float) -> Floats:
+    """Return parameters t of points (cos t, ratio sin t) of an ellipse whose outward normals point at ``angle``.
+
+    A polygon through points at even angles turns by the same amount at every corner, however flat the ellipse is.
+    """
+    return np.arctan2(ratio * np.sin(angle), np.cos(angle))
 
 
 def turned(outline: Floats, degrees: float, about: tuple[float, float]) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator
 
-from pipelines.synthetic.building_parts import Part, Rect, box, hip, pyramid, ridged, tapered
+from pipelines.synthetic.building_parts import Part, Rect, box, even_turns, hip, pyramid, ridged, tapered
 
 Parts = list[Part]
 
@@ -55,7 +55,8 @@ def roofed(rng: Generator, plan: Rect, eaves: float, kind: str, pitch: float, al
         section = ((-1, 0), (-1, eaves), (-knee, low), (0, eaves + rise), (knee, low), (1, eaves), (1, 0))
         return [ridged(plan, section, along)]
     if kind == "vault":
-        arc = [(-np.cos(a), eaves + 0.8 * rise * np.sin(a)) for a in np.linspace(0, np.pi, 11)]
+        high = 0.8 * rise
+        arc = [(-np.cos(t), eaves + high * np.sin(t)) for t in even_turns(np.linspace(0, np.pi, 11), high / half)]
         return [ridged(plan, ((-1, 0), *arc, (1, 0)), along)]
     if kind == "eaves":
         wide = plan.grown(half * rng.uniform(0.06, 0.2))

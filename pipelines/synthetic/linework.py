@@ -60,7 +60,7 @@ class Hand:
         wobble: How far strokes leave the straight line (sigma).
         overshoot: How far strokes go past a corner at most.
         gaps: Chance that a stroke is broken.
-        missing: Chance that a stroke is left out.
+        missing: Chance that a short stroke is left out; a long one is five times as safe.
         restating: Chance that a stroke is drawn twice.
         roll: Degrees by which the paper is turned.
         shear: Share by which what is right of the middle slides down.
@@ -105,7 +105,7 @@ def sample_hand(rng: Generator, level: int = 1) -> Hand:
         wobble=rng.uniform(0, 0.011) * worse,
         overshoot=rng.uniform(0, 0.05) * worse,
         gaps=rng.uniform(0, 0.12) * worse,
-        missing=rng.uniform(0, 0.05) * worse,
+        missing=rng.uniform(0, 0.12) * worse,
         restating=rng.uniform(0, 0.5) * worse if rng.random() < 0.4 else 0.0,
         roll=rng.normal(0, 6) * (1.0 if level == 1 else 1.2),
         shear=rng.normal(0, 0.02) * worse,
@@ -198,13 +198,15 @@ def _fitted(strokes: list[Floats], hand: Hand) -> list[Floats]:
 
 def _by_hand(strokes: list[Floats], main: int, hand: Hand, rng: Generator) -> tuple[list[Floats], list[bool]]:
     """Return strokes as a hand draws them, and which of them are light."""
-    which = np.flatnonzero(rng.random(len(strokes)) >= hand.missing)
-    which = np.concatenate([which, which[rng.random(len(which)) < hand.restating]])
-    if not len(which):
+    if not strokes:
         return [], []
-    points = np.stack([resampled(stroke, _POINTS) for stroke in strokes])[which]
-    count, light = len(which), which >= main
+    points = np.stack([resampled(stroke, _POINTS) for stroke in strokes])
     length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(1)
+    # what is long carries the building and is seldom forgotten
+    which = np.flatnonzero(rng.random(len(strokes)) >= hand.missing * np.clip(1.2 - 2 * length, 0.2, 1))
+    which = np.concatenate([which, which[rng.random(len(which)) < hand.restating]])
+    points, length = points[which], length[which]
+    count, light = len(which), which >= main
     share = np.linspace(0, 1, _POINTS)[None, :, None]
 
     slip = rng.normal(size=(2, count, 1, 2)) * (hand.jitter * np.minimum(1, 4 * length))[:, None, None]
