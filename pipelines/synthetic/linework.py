@@ -176,8 +176,9 @@ def draw(subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, s
         light = [index >= main for index in range(len(strokes))]
     width = hand.stroke * _SUPERSAMPLING * size / 128
     scale = size * _SUPERSAMPLING * 2**_SUBPIXEL
-    for stroke, is_light in zip(strokes, light, strict=True):
-        thick = width * (0.7 if is_light else 1.0) * (1 + hand.pressure * rng.uniform(-1, 1))
+    pressure = 1 + hand.pressure * rng.uniform(-1, 1, len(strokes))
+    for stroke, is_light, press in zip(strokes, light, pressure, strict=True):
+        thick = width * (0.7 if is_light else 1.0) * press
         tone = hand.tone * (0.85 if is_light else 1.0)
         points = np.round(stroke * scale - 2 ** (_SUBPIXEL - 1)).astype(np.int32)
         cv2.polylines(canvas, [points], False, round(255 * tone), max(1, round(thick)), cv2.LINE_AA, _SUBPIXEL)
@@ -200,7 +201,7 @@ def _by_hand(strokes: list[Floats], main: int, hand: Hand, rng: Generator) -> tu
     """Return strokes as a hand draws them, and which of them are light."""
     if not strokes:
         return [], []
-    points = np.stack([resampled(stroke, _POINTS) for stroke in strokes])
+    points = resampled(strokes, _POINTS)
     length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(1)
     # what is long carries the building and is seldom forgotten
     which = np.flatnonzero(rng.random(len(strokes)) >= hand.missing * np.clip(1.2 - 2 * length, 0.2, 1))

@@ -61,13 +61,17 @@ def _chains(lines: Floats, partner: dict[tuple[int, int], tuple[int, int]]) -> l
     return chains
 
 
-def resampled(stroke: Floats, count: int) -> Floats:
-    """Return (count, 2) points evenly along a polyline (M, 2)."""
-    if len(stroke) == 2:
-        return stroke[0] + np.linspace(0, 1, count)[:, None] * (stroke[1] - stroke[0])
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(stroke, axis=0), axis=1))])
-    at = np.linspace(0, along[-1], count)
-    return np.stack([np.interp(at, along, stroke[:, axis]) for axis in (0, 1)], 1)
+def resampled(strokes: list[Floats], count: int) -> Floats:
+    """Return (S, count, 2) points evenly along polylines (M, 2), of which most are straight lines."""
+    share = np.linspace(0, 1, count)
+    first, last = (np.array([stroke[end] for stroke in strokes])[:, None] for end in (0, -1))
+    points = first + share[:, None] * (last - first)
+    for index, stroke in enumerate(strokes):
+        if len(stroke) > 2:
+            along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+            for axis in (0, 1):
+                points[index, :, axis] = np.interp(share * along[-1], along, stroke[:, axis])
+    return points
 
 
 def _on_wall(wall: Floats, lines: Floats) -> Floats:

@@ -28,7 +28,7 @@ from pipelines.synthetic.linework import (
     sample_hand,
     sample_view,
 )
-from pipelines.synthetic.strokes import joined
+from pipelines.synthetic.strokes import joined, resampled
 
 CORNER = Camera(40, 25, 35)
 
@@ -194,6 +194,13 @@ def test_pieces_become_one_stroke() -> None:
     assert len(ring) == 25 and np.allclose(ring[0], ring[-1])
     square = regular(0, 0, 1, 4)
     assert len(joined(np.stack([square, np.roll(square, -1, 0)], 1))) == 4
+
+
+def test_points_lie_evenly_along_strokes() -> None:
+    straight, corner = np.array([[0.0, 0], [2, 0]]), np.array([[0.0, 0], [1, 0], [1, 1]])
+    lines_, corners = resampled([straight, corner], 5)
+    np.testing.assert_allclose(lines_, [[0, 0], [0.5, 0], [1, 0], [1.5, 0], [2, 0]])
+    np.testing.assert_allclose(corners, [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1]])
 
 
 def test_a_wing_behind_a_wall_is_noticed() -> None:
