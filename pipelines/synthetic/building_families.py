@@ -255,7 +255,8 @@ def works(rng: Generator) -> Parts:
     eaves, pitch = rng.uniform(0.15, 0.5), rng.uniform(0.3, 0.9)
     kind = str(rng.choice(("shed", "gable", "vault"), p=(0.4, 0.35, 0.25)))
     edges = np.linspace(0, 1, count + 1)
-    parts: Parts = []
+    # halls that only touched would leave it to rounding whether they are one body
+    parts: Parts = [box(Rect(0, 1, 0, depth), 0, eaves)]
     for start, end in pairwise(edges):
         if kind == "shed":
             section = ((-1, 0), (-1, eaves + pitch / count), (1, eaves), (1, 0))

@@ -69,11 +69,93 @@ _LETTERS = (
 
 
 def prism(outline: Floats, height: float) -> Parts:
-    """Return a plan of any simple shape, (K, 2) points counter-clockwise, drawn up triangle by triangle."""
-    import manifold3d
+    """Return a plan of any simple shape, (K, 2) points counter-clockwise, drawn up as convex prisms that overlap.
 
-    triangles = manifold3d.triangulate([outline])
-    return [extruded(outline[corners], 0, height) for corners in triangles]
+    Prisms that only touched would leave it to the union's rounding whether they are one body.
+    """
+    pieces = convex_pieces(outline)
+    seams = [
+        _seam(outline, one, other, shared)
+        for first, one in enumerate(pieces)
+        for other in pieces[first + 1 :]
+        if (shared := _shared_edge(one, other)) is not None
+    ]
+    return [extruded(plan, 0, height) for plan in [*(outline[piece] for piece in pieces), *seams]]
+
+
+def convex_pieces(outline: Floats) -> list[list[int]]:
+    """Cut a simple polygon, (K, 2) points counter-clockwise, into convex ones: ears, put together while that is convex.
+
+    Own code, as libraries cut differently from one release to the next, and an evaluation set must not.
+    """
+    pieces = _ears(outline)
+    at = 0
+    while at < len(pieces):
+        for other in pieces[at + 1 :]:
+            shared = _shared_edge(pieces[at], other)
+            if shared is None:
+                continue
+            start, end = shared
+            one, two = _from(pieces[at], end), _from(other, start)
+            whole = one + two[1:-1]
+            if _is_convex(outline[whole]):
+                pieces[at] = whole
+                pieces.remove(other)
+                break
+        else:
+            at += 1
+    return pieces
+
+
+def _ears(outline: Floats) -> list[list[int]]:
+    left, cut = list(range(len(outline))), []
+    while len(left) > 3:
+        ears = []
+        for at in range(len(left)):
+            ear = [left[at - 1], left[at], left[(at + 1) % len(left)]]
+            a, b, c = outline[ear]
+            others = [outline[index] for index in left if index not in ear]
+            if _left(a, b, c) > 0 and not any(min(_left(a, b, p), _left(b, c, p), _left(c, a, p)) >= 0 for p in others):
+                ears.append((_left(a, b, c), at, ear))
+        if not ears:
+            raise ValueError(f"no simple polygon that runs counter-clockwise: {outline.tolist()}")
+        _, at, ear = max(ears)
+        cut.append(ear)
+        del left[at]
+    return [*cut, left]
+
+
+def _left(a: Floats, b: Floats, c: Floats) -> float:
+    """Twice the area of a triangle of points (2,), positive if it runs counter-clockwise."""
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def _is_convex(plan: Floats, least: float = 1e-6) -> bool:
+    count = len(plan)
+    return all(_left(plan[i - 1], plan[i], plan[(i + 1) % count]) > least for i in range(count))
+
+
+def _from(piece: list[int], start: int) -> list[int]:
+    at = piece.index(start)
+    return piece[at:] + piece[:at]
+
+
+def _shared_edge(one: list[int], other: list[int]) -> tuple[int, int] | None:
+    """Return the edge (start, end) of one piece that the other runs along the other way."""
+    back = {(other[i], other[i - 1]) for i in range(len(other))}
+    return next(((one[i - 1], one[i]) for i in range(len(one)) if (one[i - 1], one[i]) in back), None)
+
+
+def _seam(outline: Floats, one: list[int], other: list[int], shared: tuple[int, int]) -> Floats:
+    """Return a convex plan (4, 2) across the shared edge, inside both pieces."""
+    start, end = outline[list(shared)]
+    middle, reach = (start + end) / 2, 0.5
+    while True:
+        left, right = (middle + reach * (outline[piece].mean(0) - middle) for piece in (one, other))
+        plan = np.array([start, right, end, left])
+        if _is_convex(plan, 0.0):  # so it is at the latest when both corners are close to the middle
+            return plan
+        reach /= 2
 
 
 def _skewed(rng: Generator, plan: Rect, amount: float) -> Floats:

@@ -165,7 +165,10 @@ class Edges:
 
 
 def drawn_edges(mesh: Mesh, eye: Floats) -> Edges:
-    """Return creases on faces that look at the eye, silhouettes, and edges that do not join two faces."""
+    """Return creases on faces that look at the eye, silhouettes, and edges that do not join two faces.
+
+    The mesh lies in the frame of buildings; corners closer than 1e-5 are one.
+    """
     corners = mesh.vertices[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(normals, axis=1)
@@ -174,7 +177,8 @@ def drawn_edges(mesh: Mesh, eye: Floats) -> Edges:
     facing = ((eye - corners[:, 0]) * normals).sum(1) > 1e-9
 
     # models of others repeat a vertex for every face, so that vertices are named by their place
-    _, names = np.unique(np.round(corners.reshape(-1, 3) * 1e5).astype(np.int64), axis=0, return_inverse=True)
+    cells = np.round(corners.reshape(-1, 3) * 1e5).astype(np.int64) + 2**17
+    _, names = np.unique(cells @ np.array([1, 2**18, 2**36]), return_inverse=True)
     names = names.reshape(-1, 3).astype(np.int64)
     starts, stops = names.reshape(-1), names[:, [1, 2, 0]].reshape(-1)
     ends = np.stack([corners, corners[:, [1, 2, 0]]], 2).reshape(-1, 2, 3)
@@ -257,8 +261,9 @@ def hides_a_wing(building: Building, camera: Camera, rng: Generator, count: int 
 
 def sample_view(building: Building, rng: Generator, *, policy: str = "quadrant", tries: int = 8) -> Camera:
     """Draw a camera that hides no wing, the last of ``tries`` if all do: people draw what can be seen."""
-    for _ in range(tries):
-        camera = sample_camera(rng, policy=policy)
+    camera = sample_camera(rng, policy=policy)
+    for _ in range(tries - 1):
         if len(building.parts) == 1 or not hides_a_wing(building, camera, rng):
             break
+        camera = sample_camera(rng, policy=policy)
     return camera

@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import trimesh
+from scipy import ndimage
 
 from pipelines.core.errors import InputError
-from pipelines.synthetic.building_footprints import prism
+from pipelines.synthetic.building_footprints import convex_pieces, prism
 from pipelines.synthetic.building_parts import Rect, box, dome, hip, pyramid, regular, ridged
 from pipelines.synthetic.buildings import (
     EVALUATION_COUNT,
@@ -25,7 +26,7 @@ from pipelines.synthetic.buildings import (
 )
 
 # Figures in cards are about exactly these buildings: a change of the generators changes this line and every figure.
-EVALUATION_SHA256 = "4b9db5a8d04eb1893832add535891b08f69ce2ff6ef23b90cc36ef93b23bba9b"
+EVALUATION_SHA256 = "a8fa1dbc28fc071cc73765ef6552b4ddc96686020bc0bacd6805af27d350c0e9"
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,28 @@ def test_volumes_by_formula() -> None:
         assert Building("slab", tuple(parts)).volume() == pytest.approx(volume, rel=1e-6), name
 
 
+def test_plans_are_cut_into_convex_pieces() -> None:
+    def area(plan: np.ndarray) -> float:
+        x, z = plan.T
+        return float(x @ np.roll(z, -1) - z @ np.roll(x, -1)) / 2
+
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        count = int(rng.integers(4, 12))
+        angle = (np.arange(count) + rng.uniform(-0.4, 0.4, count)) * 2 * np.pi / count
+        star = rng.uniform(0.3, 1, (count, 1)) * np.stack([np.cos(angle), np.sin(angle)], 1)
+        pieces = [star[piece] for piece in convex_pieces(star)]
+        assert sum(area(piece) for piece in pieces) == pytest.approx(area(star))
+        for piece in pieces:
+            sides = np.roll(piece, -1, 0) - piece
+            after = np.roll(sides, -1, 0)
+            assert (sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0] > 0).all()
+        building = Building("polygon", tuple(prism(star, 0.5)))
+        assert building.volume() == pytest.approx(0.5 * area(star)) and len(building.solid.decompose()) == 1
+    with pytest.raises(ValueError, match="counter-clockwise"):
+        convex_pieces(regular(0, 0, 1, 5)[::-1])
+
+
 def test_share_of_points_inside_is_the_volume(buildings: list[Building]) -> None:
     points = np.random.default_rng(2).uniform(-0.5, 0.5, (20_000, 3)).astype(np.float32)
     gaps = np.array([building.occupancy(points).mean() - building.volume() for building in buildings[::3]])
@@ -177,6 +200,35 @@ def test_poses() -> None:
     free = sample_building(rng, "slab", pose="free")
     upright = free.parts[0].normals[np.abs(free.parts[0].normals[:, 1]) < 1e-9]
     assert np.abs(upright).max(1).min() < 0.999
+
+
+def open_regions(building: Building) -> int:
+    """How many separate regions of ground the foot of a building leaves free, the outside among them."""
+    side = np.linspace(-0.55, 0.55, 221)
+    x, z = np.meshgrid(side, side)
+    foot = building.mesh().vertices[:, 1].min() + 1e-3
+    inside = building.occupancy(np.stack([x, np.full_like(x, foot), z], -1).reshape(-1, 3)).reshape(x.shape)
+    return int(ndimage.label(~inside)[1])
+
+
+def test_courts_are_enclosed_and_letters_are_open() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(8):
+        assert open_regions(sample_building(rng, "court")) == 2
+        assert all(open_regions(sample_building(rng, f"{letter}-plan")) == 1 for letter in "ltueh")
+
+
+def test_letters_are_not_filled() -> None:
+    """The foot of an L, T, U, E or H is clearly smaller than its convex hull; that of a slab is not."""
+    rng = np.random.default_rng(12)
+    for family in ("l-plan", "t-plan", "u-plan", "e-plan", "h-plan", "court", "cross"):
+        shares = []
+        for _ in range(8):
+            building = sample_building(rng, family)
+            low = building.mesh().vertices[:, 1].min()
+            slice_ = building.solid.rotate((90, 0, 0)).slice(low + 1e-3)
+            shares.append(slice_.area() / slice_.hull().area())
+        assert np.median(shares) < 0.88 and max(shares) < 0.99, (family, shares)
 
 
 def test_same_seed_same_buildings() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import Mesh
-from pipelines.synthetic.building_parts import Rect, box, extruded, regular
+from pipelines.synthetic.building_parts import Rect, box, dome, extruded, regular
 from pipelines.synthetic.buildings import FAMILIES, Building, sample_building
 from pipelines.synthetic.hidden_lines import (
     blocked_by_parts,
@@ -181,6 +181,14 @@ def test_windows_and_hatching_lie_on_walls_that_are_seen() -> None:
         # the roof is everything above the nearest upper corner and stays bare
         ends, _ = lines(cube, CORNER)
         assert (marked < 128).sum() > (plain < 128).sum() and added[: 128 // 5].sum() == 0 and len(ends) == 9
+
+
+def test_a_building_without_walls_takes_windows() -> None:
+    ball = Building("rounded", (dome(regular(0, 0, 0.5, 20), -0.25, -0.2, 0.45),))
+    plain, marked = (
+        draw(ball, CORNER, hand, np.random.default_rng(0)) for hand in (CLEAN, replace(CLEAN, windows=1.0))
+    )
+    np.testing.assert_array_equal(plain, marked)
 
 
 def test_pieces_become_one_stroke() -> None:
