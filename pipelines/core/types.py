@@ -57,11 +57,11 @@ class Pose:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles in space; outward faces wind counter-clockwise. No units of its own.
+    """A triangle mesh. It has no unit of its own: the function that makes or takes it names unit and axes.
 
     Attributes:
         vertices: (V, 3) float64.
-        faces: (F, 3) int64 indices into ``vertices``.
+        faces: (F, 3) int64 indices into vertices, counter-clockwise seen from outside.
     """
 
     vertices: NDArray[np.float64]

@@ -38,6 +38,8 @@ HEAVY = {
     "scipy",
     "skimage",
     "trimesh",
+    "manifold3d",
+    "ifcopenshell",
 }
 PRODUCT = {"numpy", "PIL", "pydantic", "pydantic_settings", "sqlite3", "rich", "huggingface_hub", *HEAVY}
 
