@@ -30,7 +30,7 @@ def judge(passport: Passport) -> Passport:
         say("open", "error", f"{p.open_edges} open edges: the surface has holes", "Repair with close-holes")
     if p.crowded_edges:
         say("crowded", "error", f"{p.crowded_edges} edges have more than two triangles",
-            "Repair with drop-degenerate, or separate the parts that share an edge")  # fmt: skip
+            "Repair with drop-degenerate and part-pinched")  # fmt: skip
     if p.reversed_edges:
         say("reversed", "error", f"Triangles disagree about the outside at {p.reversed_edges} edges",
             "Repair with orient")  # fmt: skip

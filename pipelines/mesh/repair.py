@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import Mesh
-from pipelines.mesh import topology
+from pipelines.mesh import pinches, topology
 from pipelines.mesh.holes import fill
 from pipelines.mesh.solids import NotSolid, to_mesh, to_solid
 
@@ -176,6 +176,22 @@ def close_holes(mesh: Mesh) -> Repaired:
                 open_edges_before=before, open_edges_after=after)  # fmt: skip
 
 
+def part_pinched(mesh: Mesh) -> Repaired:
+    """Give bodies that merely share an edge or a corner one each (see ``pinches.part``)."""
+    name, before = "part-pinched", topology.edge_report(mesh)
+    parted, copies = pinches.part(mesh)
+    after = topology.edge_report(parted)
+    changed = copies > 0 and after.open <= before.open and after.crowded <= before.crowded
+    said = "no pinched corners"
+    if changed:
+        said = f"{copies} corners doubled, crowded edges {before.crowded} -> {after.crowded}"
+    elif copies or before.crowded:
+        said = f"{before.crowded} crowded edges cannot be parted without a tear"
+    left = after.crowded if changed else before.crowded
+    return _one(parted if changed else mesh, name, changed, said, not left,
+                crowded_edges_before=before.crowded, crowded_edges_after=left)  # fmt: skip
+
+
 def drop_specks(mesh: Mesh) -> Repaired:
     """Drop loose parts whose volume is below a thousandth of the largest part's. Not among the usual repairs."""
     parts = topology.shells(mesh)
@@ -253,12 +269,13 @@ REPAIRS: dict[str, Callable[[Mesh], Repaired]] = {
     "drop-degenerate": drop_degenerate,
     "orient": orient,
     "close-holes": close_holes,
+    "part-pinched": part_pinched,
     "drop-specks": drop_specks,
     "remove-inner-shells": remove_inner_shells,
     "fill-cavities": fill_cavities,
     "unite-bodies": unite_bodies,
 }
-USUAL = ("weld", "drop-degenerate", "orient", "close-holes", "remove-inner-shells", "unite-bodies")
+USUAL = ("weld", "drop-degenerate", "orient", "close-holes", "part-pinched", "remove-inner-shells", "unite-bodies")
 
 
 def repair(mesh: Mesh, names: Iterable[str] = USUAL) -> Repaired:
@@ -284,10 +301,10 @@ def repair(mesh: Mesh, names: Iterable[str] = USUAL) -> Repaired:
         done = REPAIRS[name](mesh)
         mesh = topology.checked(done.mesh)
         changes += done.changes
-    # Closing a hole can give a shell its volume, and only then can it be seen to be inside out.
-    if {"orient", "close-holes"} <= wanted and any(c.name == "close-holes" and c.changed for c in changes):
-        again = orient(mesh)
-        if again.changes[0].changed:
-            mesh = again.mesh
-            changes += (replace(change, message=f"after closing: {change.message}") for change in again.changes)
+        # Only what is closed has a volume, and only then can it be seen to be inside out.
+        if name in ("close-holes", "part-pinched") and done.changes[0].changed and "orient" in wanted:
+            again = orient(mesh)
+            if again.changes[0].changed:
+                mesh = again.mesh
+                changes += (replace(change, message=f"after {name}: {change.message}") for change in again.changes)
     return Repaired(mesh, tuple(changes))

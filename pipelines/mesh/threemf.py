@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -44,6 +45,9 @@ _RELATIONS = (
     '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
     f'<Relationship Id="rel0" Target="/{MODEL}" Type="{RELATION}"/></Relationships>'
 )
+
+# What zipfile raises for a damaged, encrypted or oddly packed entry.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError)
 
 
 def write(mesh: Mesh, *, passport: dict[str, Any] | None = None, name: str = "") -> bytes:
@@ -190,7 +194,15 @@ class _Package:
             return self._archive.read(entry)
         except KeyError:
             raise _unreadable(f"no part {name}") from None
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            RuntimeError,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            ValueError,
+        ) as error:
             raise _unreadable(f"{name}: {error}") from None
 
     def root(self) -> str:

@@ -108,6 +108,27 @@ def test_a_slicer_agrees_about_what_is_broken_and_repaired(tmp_path: Path) -> No
         assert "open_edges" not in info and "facets_reversed" not in info
 
 
+@pytest.mark.skipif(SLICER is None, reason="prusa-slicer is not installed")
+def test_a_slicer_prints_the_same_amount_from_stl_and_3mf(tmp_path: Path) -> None:
+    """Infill and lines of a solid ball and of a hollow one: the G-code holds plastic, and less for the hollow."""
+    used = {}
+    for name, mesh in (("solid", ball(6)), ("hollow", together(ball(6), turned(ball(4))))):
+        for format in ("stl", "3mf"):
+            (tmp_path / f"{name}.{format}").write_bytes(export.encode(mesh, format))
+            command = [str(SLICER), "--export-gcode", "--fill-density", "100%", "--fill-pattern", "rectilinear",
+                       "-o", f"{name}-{format}.gcode", f"{name}.{format}"]  # fmt: skip
+            subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+            text = (tmp_path / f"{name}-{format}.gcode").read_text(encoding="utf-8")
+            (line,) = [line for line in text.splitlines() if line.startswith("; filament used [cm3]")]
+            used[name, format] = float(line.partition("=")[2])
+            assert "; estimated printing time (normal mode) = " in text
+        assert used[name, "stl"] == pytest.approx(used[name, "3mf"], rel=0.02)
+    volumes = {"solid": 4 / 3 * np.pi * 0.216, "hollow": 4 / 3 * np.pi * (0.216 - 0.064)}
+    # Skirt and rounding to lines come on top.
+    assert used["solid", "stl"] == pytest.approx(volumes["solid"], rel=0.15)
+    assert used["hollow", "stl"] == pytest.approx(volumes["hollow"], rel=0.3)
+
+
 def slicer_info(folder: Path, mesh: Mesh, format: str) -> dict[str, str]:
     path = folder / f"model.{format}"
     path.write_bytes(export.encode(mesh, format))
@@ -184,6 +205,26 @@ def test_a_bad_file_is_one_clear_error(case: str) -> None:
     with pytest.raises(InputError) as caught:
         export.decode(data, format)
     assert caught.value.code == code and caught.value.seen is not None and caught.value.remedy
+
+
+@pytest.mark.parametrize("format", export.READABLE)
+def test_damaged_bytes_give_a_mesh_or_the_one_error(format: str) -> None:
+    rng = np.random.default_rng(7)
+    good = export.encode(ball(detail=1), format, passport=passport(ball(detail=1), PROFILES["generic"]))
+    refused = 0
+    for _ in range(150):
+        data = bytearray(good)
+        for at in rng.integers(0, min(len(data), 600), rng.integers(1, 6)):
+            data[at] = rng.integers(0, 256)
+        cut = bytes(data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data)
+        try:
+            mesh = export.decode(cut, format)
+        except InputError as error:
+            refused += 1
+            assert error.code.startswith("mesh.") and error.seen is not None
+        else:
+            assert np.isfinite(mesh.vertices[np.unique(mesh.faces)]).all()
+    assert refused > 10
 
 
 def test_too_many_bytes_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,6 +195,23 @@ def test_repairs_run_in_their_own_order() -> None:
     assert topology.edge_report(done.mesh).closed and len(done.mesh.faces) == 12
 
 
+TOUCHING = {
+    "edge": ((10, 10, 0), ["body", "body"], 2000),
+    "corner": ((10, 10, 10), ["body", "body"], 2000),
+    "face": ((10, 0, 0), ["body"], 2000),
+}
+
+
+@pytest.mark.parametrize("way", TOUCHING)
+def test_boxes_that_share_corners_in_an_stl_become_clean(way: str) -> None:
+    at, expected, volume = TOUCHING[way]
+    welded = repair(soup(together(box((10, 10, 10)), box((10, 10, 10), at=at))), ["weld"]).mesh
+    assert topology.edge_report(welded).crowded == {"edge": 1, "corner": 0, "face": 4}[way]
+    done = repair(welded)
+    assert topology.edge_report(done.mesh).closed and topology.volume(done.mesh) == pytest.approx(volume)
+    assert roles(done.mesh) == expected and all(change.complete for change in done.changes)
+
+
 def test_an_unknown_repair_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         repair(box(), ["magic"])
