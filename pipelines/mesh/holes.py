@@ -71,15 +71,24 @@ def fill(mesh: Mesh) -> tuple[Mesh, int, list[str]]:
             refused.append(f"a rim of {len(rim)} edges is not flat and spans {size / diagonal:.0%} of the mesh")
     closed = 0
     patches = [(normal, nest) for normal, _, loops in flat for nest in _nests(mesh.vertices, normal, loops)] + bent
+    taken = {tuple(edge) for edge in np.sort(topology.half_edges(mesh.faces), axis=1).tolist()}
+    added, count = [mesh.vertices], len(mesh.vertices)
+    faces = [mesh.faces]
     for normal, loops in patches:
-        vertices, patch = _split_taken(mesh, _triangulate(mesh.vertices, normal, loops))
-        candidate = Mesh(vertices, np.concatenate([mesh.faces, patch]))
-        edges = sum(len(loop) for loop in loops)
-        if topology.edge_report(candidate).crowded > topology.edge_report(mesh).crowded:
-            refused.append(f"closing a rim of {edges} edges would give an edge three triangles")
-        else:
-            mesh, closed = candidate, closed + len(loops)
-    return mesh, closed, refused
+        corners, patch = _split_taken(mesh.vertices, count, taken, _triangulate(mesh.vertices, normal, loops))
+        edges, uses = np.unique(np.sort(topology.half_edges(patch), axis=1), axis=0, return_counts=True)
+        rim = sum(len(loop) for loop in loops)
+        # Each rim edge once, each chord twice and new: anything else would give an edge three triangles.
+        chords = {tuple(edge) for edge in edges[uses == 2].tolist()}
+        if np.count_nonzero(uses == 1) != rim or (uses > 2).any() or chords & taken:
+            refused.append(f"closing a rim of {rim} edges would give an edge three triangles")
+            continue
+        taken |= chords
+        added.append(corners)
+        faces.append(patch)
+        count += len(corners)
+        closed += len(loops)
+    return Mesh(np.concatenate(added), np.concatenate(faces)), closed, refused
 
 
 def _newell(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,24 +142,24 @@ def _triangulate(
     return np.concatenate(loops)[made]
 
 
-def _split_taken(mesh: Mesh, patch: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices and patch with a new corner in each chord that would repeat an edge of the mesh.
+def _split_taken(
+    vertices: NDArray[np.float64], count: int, taken: set[tuple[int, ...]], patch: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """New corners, numbered from ``count``, in chords that would repeat an edge of the mesh; and the patch with them.
 
     Two corners of a ragged rim are often neighbours already; a chord between them would give that edge four triangles.
     """
-    taken = {tuple(edge) for edge in np.sort(topology.half_edges(mesh.faces), axis=1).tolist()}
-    vertices, faces = list(mesh.vertices), patch.tolist()
-    inside = np.sort(topology.half_edges(patch), axis=1)
-    chords, uses = np.unique(inside, axis=0, return_counts=True)
+    added, faces = [], patch.tolist()
+    chords, uses = np.unique(np.sort(topology.half_edges(patch), axis=1), axis=0, return_counts=True)
     for start, end in chords[uses == 2].tolist():
         if (start, end) not in taken:
             continue
-        middle = len(vertices)
-        vertices.append((mesh.vertices[start] + mesh.vertices[end]) / 2)
+        middle = count + len(added)
+        added.append((vertices[start] + vertices[end]) / 2)
         for face in [face for face in faces if start in face and end in face]:
             faces.remove(face)
             faces += [[middle if c == old else c for c in face] for old in (start, end)]
-    return np.array(vertices), np.array(faces, dtype=np.int64).reshape(-1, 3)
+    return np.array(added).reshape(-1, 3), np.array(faces, dtype=np.int64).reshape(-1, 3)
 
 
 def _axes(normal: NDArray[np.float64]) -> NDArray[np.float64]:
