@@ -1,7 +1,8 @@
 """The print passport: what a slicer and a printer will make of a mesh. Millimetres, z up, base on z = 0.
 
 Rules of thumb behind the limits: a wall of a fused filament print holds from 0.8 mm (decorative; two lines of a 0.4 mm
-nozzle), resin from 0.8 mm; overhangs up to 45° need no support. Bed sizes are the makers' stated ones.
+nozzle), resin from 0.8 mm; overhangs up to 45° need no support. Bed sizes are the ones commonly given for
+these printers; a profile of your own overrides them.
 """
 
 from __future__ import annotations
