@@ -194,15 +194,7 @@ class _Package:
             return self._archive.read(entry)
         except KeyError:
             raise _unreadable(f"no part {name}") from None
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            RuntimeError,
-            NotImplementedError,
-            EOFError,
-            OSError,
-            ValueError,
-        ) as error:
+        except _DAMAGED as error:
             raise _unreadable(f"{name}: {error}") from None
 
     def root(self) -> str:
