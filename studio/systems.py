@@ -38,6 +38,7 @@ SYSTEMS = {
     "pose": System("pipelines.vitpose.training", "pipelines.vitpose.evaluation", "pose"),
     "garment": System("pipelines.person.garment.training", None, "garment"),
     "cutout": System("pipelines.person.garment.prior_training", None, "garment"),
+    "vitruvio": System("pipelines.vitruvio.training", "pipelines.vitruvio.evaluation", "vitruvio"),
     "viton-hd": System("pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd"),
 }
 

@@ -59,7 +59,7 @@ def field_of(
 
 def _folded(decoder: ConditionalDecoder, c: Tensor, z: Tensor | None) -> Callable[[Tensor], Tensor]:
     """The decoder for one code, (N, 3) -> (N,)."""
-    column = c.unsqueeze(2)
+    row = c.unsqueeze(1)
     into: Any = decoder.fc_p
     out: Any = decoder.fc_out
     first, start = into.weight[:, :, 0].t(), into.bias
@@ -68,11 +68,11 @@ def _folded(decoder: ConditionalDecoder, c: Tensor, z: Tensor | None) -> Callabl
     blocks = []
     for number in range(BLOCKS):
         block: Any = decoder.get_submodule(f"block{number}")
-        scale, shift = _scale_and_shift(block.bn_1, column)
+        scale, shift = _scale_and_shift(block.bn_1, row)
         inner = (block.fc_0.weight[:, :, 0] * scale.unsqueeze(1)).t().contiguous(), block.fc_0.bias * scale + shift
         outer = block.fc_1.weight[:, :, 0].t().contiguous(), block.fc_1.bias
-        blocks.append((_scale_and_shift(block.bn_0, column), inner, outer))
-    last_scale, last_shift = _scale_and_shift(decoder.bn, column)
+        blocks.append((_scale_and_shift(block.bn_0, row), inner, outer))
+    last_scale, last_shift = _scale_and_shift(decoder.bn, row)
 
     def answer(points: Tensor) -> Tensor:
         x = torch.addmm(start, with_octaves(points.unsqueeze(0), decoder.octaves)[0], first)
@@ -85,8 +85,8 @@ def _folded(decoder: ConditionalDecoder, c: Tensor, z: Tensor | None) -> Callabl
     return answer
 
 
-def _scale_and_shift(norm: ConditionalNorm, column: Tensor) -> tuple[Tensor, Tensor]:
+def _scale_and_shift(norm: ConditionalNorm, row: Tensor) -> tuple[Tensor, Tensor]:
     """What a conditional norm does to its input, (width,) each."""
     bn: Any = norm.bn
-    scale = norm.conv_gamma(column)[0, :, 0] / torch.sqrt(bn.running_var + bn.eps)
-    return scale, norm.conv_beta(column)[0, :, 0] - bn.running_mean * scale
+    scale = norm.conv_gamma(row)[0, 0] / torch.sqrt(bn.running_var + bn.eps)
+    return scale, norm.conv_beta(row)[0, 0] - bn.running_mean * scale

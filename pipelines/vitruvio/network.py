@@ -135,21 +135,35 @@ class PictureEncoder(nn.Module):
         return (picture - mean) / std
 
 
+class Pointwise(nn.Conv1d):
+    """A convolution of width 1 under its published name and shape, on points that come last but one.
+
+    (B, N, inputs) -> (B, N, outputs). As a matrix product it trains about a third faster on a CPU.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return F.linear(input, self.weight.squeeze(2), self.bias)
+
+
 class ConditionalNorm(nn.Module):
     """Batch norm whose scale and shift come from the code."""
 
     def __init__(self, c_dim: int, width: int) -> None:
         super().__init__()
-        self.conv_gamma = nn.Conv1d(c_dim, width, 1)
-        self.conv_beta = nn.Conv1d(c_dim, width, 1)
+        self.conv_gamma = Pointwise(c_dim, width)
+        self.conv_beta = Pointwise(c_dim, width)
         self.bn = nn.BatchNorm1d(width, affine=False)
         for layer, bias in ((self.conv_gamma, 1.0), (self.conv_beta, 0.0)):
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """(B, width, N) and the code (B, c_dim, 1) -> (B, width, N)."""
-        return torch.addcmul(self.conv_beta(c), self.conv_gamma(c), self.bn(x))
+        """(B, N, width) and the code (B, 1, c_dim) -> (B, N, width)."""
+        return torch.addcmul(self.conv_beta(c), self.conv_gamma(c), self.bn(x.flatten(0, 1)).view_as(x))
 
 
 class ConditionalBlock(nn.Module):
@@ -159,12 +173,12 @@ class ConditionalBlock(nn.Module):
         super().__init__()
         self.bn_0 = ConditionalNorm(c_dim, width)
         self.bn_1 = ConditionalNorm(c_dim, width)
-        self.fc_0 = nn.Conv1d(width, width, 1)
-        self.fc_1 = nn.Conv1d(width, width, 1)
+        self.fc_0 = Pointwise(width, width)
+        self.fc_1 = Pointwise(width, width)
         nn.init.zeros_(self.fc_1.weight)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """(B, width, N) and the code (B, c_dim, 1) -> (B, width, N)."""
+        """(B, N, width) and the code (B, 1, c_dim) -> (B, N, width)."""
         y = self.fc_0(F.relu(self.bn_0(x, c)))
         return x + self.fc_1(F.relu(self.bn_1(y, c)))
 
@@ -177,21 +191,21 @@ class ConditionalDecoder(nn.Module):
         self.octaves = config.octaves
         if config.z_dim:
             self.fc_z = nn.Linear(config.z_dim, config.hidden)
-        self.fc_p = nn.Conv1d(point_features(config.octaves), config.hidden, 1)
+        self.fc_p = Pointwise(point_features(config.octaves), config.hidden)
         for number in range(BLOCKS):
             self.add_module(f"block{number}", ConditionalBlock(config.c_dim, config.hidden))
         self.bn = ConditionalNorm(config.c_dim, config.hidden)
-        self.fc_out = nn.Conv1d(config.hidden, 1, 1)
+        self.fc_out = Pointwise(config.hidden, 1)
 
     def forward(self, points: Tensor, z: Tensor | None, c: Tensor) -> Tensor:
         """Points (B, N, 3), latent (B, z_dim) or None, code (B, c_dim) -> logits (B, N)."""
-        x = self.fc_p(with_octaves(points, self.octaves).transpose(1, 2))
+        x = self.fc_p(with_octaves(points, self.octaves))
         if z is not None:
-            x = x + self.fc_z(z).unsqueeze(2)
-        column = c.unsqueeze(2)
+            x = x + self.fc_z(z).unsqueeze(1)
+        row = c.unsqueeze(1)
         for number in range(BLOCKS):
-            x = self.get_submodule(f"block{number}")(x, column)
-        return self.fc_out(F.relu(self.bn(x, column))).squeeze(1)
+            x = self.get_submodule(f"block{number}")(x, row)
+        return self.fc_out(F.relu(self.bn(x, row))).squeeze(2)
 
 
 class PlainBlock(nn.Module):
@@ -370,5 +384,5 @@ CONFIGS: Mapping[str, OccupancyConfig] = {
     "published": OccupancyConfig(),
     "default-yaml": OccupancyConfig(c_dim=512, z_dim=64, decoder="simple", hidden=128),
     "cbn-z64": OccupancyConfig(z_dim=64),
-    "starter": OccupancyConfig(hidden=128, picture_size=128, channels=1, encoder_width=48, pooled=4, octaves=5),
+    "starter": OccupancyConfig(hidden=128, picture_size=128, channels=1, encoder_width=32, pooled=4, octaves=5),
 }
