@@ -182,21 +182,29 @@ class LocalFeatures(nn.Module):
         super().__init__()
         for stage in range(self.STAGES):
             self.add_module(f"lateral{stage + 1}", nn.Conv2d(config.encoder_width * 2**stage, config.local, 1))
-        self.camera = nn.Sequential(nn.Linear(config.c_dim, 128), nn.ReLU(), nn.Linear(128, 11))
+        self.camera = nn.Sequential(
+            nn.Conv2d(config.encoder_width * 2 ** (STAGES - 1), 32, 1),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.ReLU(),
+            nn.Linear(32 * 16, 128),
+            nn.ReLU(),
+            nn.Linear(128, 11),
+        )
         self.into = nn.Linear(config.local + 2, config.hidden)
-        last = self.camera[2]
+        last = self.camera[-1]
         for tensor in (self.into.weight, self.into.bias, last.weight, last.bias):
             nn.init.zeros_(tensor)  # pyright: ignore[reportArgumentType]
         self.register_buffer("usual", torch.tensor(USUAL_PROJECTION).flatten()[:11], persistent=False)
 
-    def forward(self, maps: list[Tensor], c: Tensor) -> Local:
-        """Feature maps of the encoder's stages and the code (B, c_dim) -> what they tell of places."""
+    def forward(self, maps: list[Tensor]) -> Local:
+        """Feature maps of the encoder's stages -> what they tell of places."""
         size = maps[0].shape[-2:]
         features = self.get_submodule("lateral1")(maps[0])
         for stage in range(1, self.STAGES):
             more = self.get_submodule(f"lateral{stage + 1}")(maps[stage])
             features = features + F.interpolate(more, size=size, mode="bilinear", align_corners=False)
-        numbers = self.usual + self.camera(c).float()
+        numbers = self.usual + self.camera(maps[-1]).float()
         return Local(features.float(), F.pad(numbers, (0, 1), value=1.0).view(-1, 3, 4))
 
     def at(self, local: Local, points: Tensor) -> Tensor:
@@ -400,7 +408,7 @@ class OccupancyNetwork(nn.Module):
             return self.encode(picture), None
         maps = self.encoder.features.maps(self.encoder.normalised(picture))
         c = self.encoder.fc(self.encoder.features.flat(maps[-1]))
-        return c, self.local(maps, c)
+        return c, self.local(maps)
 
     def decode(self, points: Tensor, c: Tensor, z: Tensor | None = None, local: Local | None = None) -> Tensor:
         """Occupancy logits.

@@ -138,7 +138,7 @@ def test_a_true_projection_teaches_the_camera_only() -> None:
     assert any(name.startswith("local.camera") for name in taught)
     assert not any(name.startswith(("decoder", "local.into", "local.lateral")) for name in taught)
     exact = made(replace(TINY))
-    for layer in (exact.local.camera[2].weight, exact.local.camera[2].bias):  # pyright: ignore
+    for layer in (exact.local.camera[-1].weight, exact.local.camera[-1].bias):  # pyright: ignore
         torch.nn.init.zeros_(layer)  # pyright: ignore
     assert exact.loss(points, occupied, picture, projection=true).misplaced.abs().max() < 1e-6
 
