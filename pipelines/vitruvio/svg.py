@@ -161,21 +161,25 @@ def _pen(shape: Shape) -> float:
 
 def _polylines(shape: Shape) -> list[np.ndarray]:
     """Return the outline of a shape as polylines (M, 2) in the units of the view."""
-    lines: list[list[complex]] = []
+    lines: list[list[tuple[float, float]]] = []
     for segment in Path(shape):
         if isinstance(segment, Move):
-            lines.append([complex(segment.end)])
+            lines.append([_at(segment.end)])
         elif isinstance(segment, (Line, Close)):
             if segment.start is not None and segment.end is not None:
-                lines[-1].append(complex(segment.end))
+                lines[-1].append(_at(segment.end))
         else:
-            lines[-1] += [complex(segment.point(step / _FLAT)) for step in range(1, _FLAT + 1)]
+            lines[-1] += [_at(segment.point(step / _FLAT)) for step in range(1, _FLAT + 1)]
         if sum(map(len, lines)) > _POINTS:
             raise ValueError(f"more than {_POINTS} points")
-    found = [np.array([[point.real, point.imag] for point in line]) for line in lines if len(line) > 1]
+    found = [np.array(line) for line in lines if len(line) > 1]
     if not all(np.isfinite(line).all() for line in found):
         raise ValueError("coordinates that are no numbers")
     return found
+
+
+def _at(point: Any) -> tuple[float, float]:
+    return float(point.x), float(point.y)
 
 
 def _drawn(strokes: list[tuple[np.ndarray, bool, float]]) -> Image:
