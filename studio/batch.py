@@ -118,11 +118,11 @@ def _one(
     )
     files = {slot: item.folder / path for slot, path in line.inputs.items()}
     draft = engine.draft(line.kind, files, line.settings, seed=line.seed, keep=not dry_run)
-    if dry_run:
-        engine.store.check(target)
-        return {"ok": True, "status": "checked", "output": str(target.path)}
-    if resume and not force and _is_done(target.path, draft.recipe):
+    if resume and not force and not dry_run and _is_done(target.path, draft.recipe):
         return {"ok": True, "status": "skipped", "output": str(target.path)}
+    engine.store.check(target, files.values())
+    if dry_run:
+        return {"ok": True, "status": "checked", "output": str(target.path)}
     artefact = engine.execute(draft, target, on_progress=on_progress)
     seal = artefact.sidecar
     return {

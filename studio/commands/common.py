@@ -26,7 +26,7 @@ Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloa
 Out = Annotated[
     str | None, typer.Option("--out", "-o", metavar="PATH", help="Output file, or folder with a / at its end.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the output; otherwise NAME-2 is taken.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output, but no input; otherwise NAME-2 is taken.")]
 Format = Annotated[str | None, typer.Option("--format", help="Output format, if the name does not say.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Workspace folder (STUDIO_HOME).")]
 
