@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +313,11 @@ def _numbered(path: Path) -> Iterator[Path]:
 
 def _taken(path: Path) -> bool:
     return path.exists() or sidecar.path_beside(path).exists()
+
+
+def written_under(path: Path) -> Iterator[Path]:
+    """The results that lie under a name, with those that had to take a number behind it."""
+    return takewhile(_taken, _numbered(path))
 
 
 def places_beside(ref: InputRef, folder: Path | None) -> list[Path]:

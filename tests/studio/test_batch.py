@@ -36,6 +36,11 @@ def test_batch_resumes(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["status"] for row in rows] == ["skipped", "done", "done"]
     assert Path(rows[1]["output"]).name == "b-2.png"  # another recipe: not the same work, and nothing is overwritten
+    assert run(["run", str(path), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["status"], Path(row["output"]).name) for row in rows] == [
+        ("skipped", "a.png"), ("skipped", "b-2.png"), ("skipped", "c.png"),
+    ]  # fmt: skip
     (tmp_path / "a.png").write_bytes(b"damaged")
     assert run(["run", str(path), "--json", "--force"]) == 0
     assert [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()] == ["done"] * 3
@@ -86,3 +91,22 @@ def test_a_batch_output_no_file_can_have(photo: Path, tmp_path: Path, capsys: py
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["error"]["code"] for row in rows[:2]] == ["output.unwritable"] * 2
     assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "photo.png"]
+
+
+@pytest.mark.parametrize("options", [[], ["--force"], ["--dry-run"], ["--no-resume"]], ids=" ".join)
+@pytest.mark.parametrize("outputs", [("a.png", "a.png"), ("a.png", "here/../a.png"), ("a.png", "again/a.png"),
+                                     ("a.png", "a"), (None, None), ("new/", "new/x.png")], ids=str)  # fmt: skip
+def test_two_lines_with_one_output_are_refused_before_any_is_made(
+    outputs: tuple[str | None, str | None], options: list[str], photo: Path, tmp_path: Path, workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "here").mkdir()
+    (tmp_path / "again").symlink_to(tmp_path)
+    one, two = ({**soften(photo, "", steps=steps), "output": output, "id": "x"}
+                for steps, output in zip((1, 2), outputs, strict=True))  # fmt: skip
+    path = spec(tmp_path / "b.jsonl", soften(photo, "first.png"), one, "{no json", two)
+    names = sorted(os.listdir(tmp_path))
+    assert run(["run", str(path), *options, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]  # exactly one object
+    assert error["code"] == "batch.same-output" and error["seen"].startswith("lines 2 and 4: ")
+    assert sorted(os.listdir(tmp_path)) == names and not workspace.exists()
