@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studio.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights and output; make nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights, device and output; make nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]

@@ -150,6 +150,37 @@ def test_training_into_a_file_is_refused_before_it_starts(
     assert photo.read_bytes() == before and os.listdir(photo.parent) == [photo.name]
 
 
+@pytest.mark.parametrize(
+    "verb", ["pose photo.png", "parse photo.png", "mask photo.png", "tryon photo.png photo.png", "rerun made.png"]
+)
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "cpu:x"])
+def test_a_dry_run_tries_the_device(
+    verb: str, device: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from studio.api import Studio
+
+    monkeypatch.chdir(tmp_path)
+    if verb.startswith("rerun"):
+        Studio(device="cpu").make("soften", {"person": photo}, "made.png")
+    names = sorted(os.listdir(tmp_path))
+    answers = []
+    for more in (["--dry-run"], []):
+        assert run([*verb.split(), "--out", "out/", "--device", device, *more, "--json"]) == 2
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1] and answers[0]["error"]["code"] == "runtime.device"
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_a_batch_tries_the_device_before_it_works(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "a.png"))
+    for more in (["--dry-run"], []):
+        assert run(["run", str(path), "--device", "abacus", *more, "--json"]) == 3
+        assert json.loads(capsys.readouterr().out.splitlines()[0])["error"]["code"] == "runtime.device"
+
+
 def test_a_folder_without_weights_is_told_before_it_is_read(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pose", str(photo), "--weights", str(photo.parent), "--dry-run", "--json"]) == 4
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "weights.missing"
