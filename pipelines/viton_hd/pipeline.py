@@ -342,7 +342,7 @@ class VitonHDPipeline:
             light = photos.light_from(photo, layout == layouts.FACE)
             gaps = photos.gaps_in(layout > 0, place.unit)
             figure = photos.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
-            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps, figure)
+            plan = covering.cover(alpha_work, place, arms, worn & ~in_front, bare, in_front, light, gaps, figure)
             if self.gmm is None:
                 _check_plausible(plan, place, worn)
             if mask is None and plan.stays.any():
