@@ -194,7 +194,7 @@ def _make(
         quality=chosen.quality, force=force, layers=layers,
     )  # fmt: skip
     engine = Engine(chosen, own_weights=own_weights(weights, row.own))
-    engine.store.check(target)
+    engine.store.check(target, files.values())
     draft = engine.draft(kind, files, values, seed=seed, keep=not dry_run)
     if dry_run:
         show(plan(draft, target), as_json=as_json, text=plan_lines(draft, target))
