@@ -5,9 +5,11 @@
     ROOT/CATEGORY/MODEL/points.npz          points (N, 3) float16 in [-0.55, 0.55], occupancies packed, loc, scale
                         pointcloud.npz      points and normals (N, 3) float16 of the surface, loc, scale
                         img_choy2016/*.jpg  views; the first in order of names is the one that is validated on
+                        img_choy2016/cameras.npz  optional: world_mat_i (3, 4) and camera_mat_i (3, 3), whose product
+                                            takes a point (x, y, z, 1) to (column w, row w, w) of view i in pixels
 
 loc and scale take the model back to where it came from: original = points * scale + loc. Layout as read by
-CDInstitute/Vitruvio 48043d6 (MIT). ``model.binvox`` and ``cameras.npz`` may lie beside; nothing here needs them.
+CDInstitute/Vitruvio 48043d6 (MIT), which needs no cameras; networks with local features are taught by them. ``model.binvox`` may lie beside.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from numpy.typing import NDArray
 from pipelines.core.errors import InputError
 
 SPLITS = ("train", "val", "test")
-VIEWS = "img_choy2016"
+VIEWS, CAMERAS = "img_choy2016", "cameras.npz"
 JITTER = 1e-4  # sigma, published: takes float16's grid out of the points
 VAL, TEST, SPLIT_SEED = 0.1, 0.2, 4  # published shares and seed
 
@@ -55,6 +57,31 @@ class Model:
         if not found:
             raise InputError("data.views", "A model has no picture", seen=self.folder / VIEWS, remedy=_REMEDY)
         return found
+
+    @property
+    def has_cameras(self) -> bool:
+        """Whether its views come with their projections."""
+        return (self.folder / VIEWS / CAMERAS).is_file()
+
+    def projection(self, view: int) -> NDArray[np.float64]:
+        """Where points lie in a view: (3, 4), takes (x, y, z, 1) to (u w, v w, w), u and v from -1 to 1.
+
+        Raises:
+            InputError: ``data.cameras``; ``input.unreadable`` for the view, whose size is asked for.
+        """
+        path = self.folder / VIEWS / CAMERAS
+        names = f"world_mat_{view}", f"camera_mat_{view}"
+        world, camera = (value.astype(np.float64) for value in _arrays(path, *names, code="data.cameras").values())
+        if world.shape != (3, 4) or camera.shape != (3, 3) or not np.isfinite(camera @ world).all():
+            raise InputError(
+                "data.cameras", "The matrices of a view are not a projection",
+                seen=f"{path}, view {view}: {world.shape}, {camera.shape}", remedy="Delete the file",
+            )  # fmt: skip
+        height, width = _read_grey(self.views()[view]).shape
+        side = max(height, width)  # as `read_view` pads
+        shift = (side - width) // 2, (side - height) // 2
+        place = [[2 / side, 0, 2 * shift[0] / side - 1], [0, 2 / side, 2 * shift[1] / side - 1], [0, 0, 1]]
+        return np.array(place) @ camera @ world
 
     def points(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Points (N, 3) float32 and whether each lies inside (N,) bool; raises `read_occupancy`'s errors."""
@@ -158,6 +185,7 @@ def write_model(
     loc: NDArray[np.float64],
     scale: float,
     views: list[NDArray[np.uint8]],
+    projections: list[NDArray[np.float64]],
 ) -> None:
     """Write one model into an empty folder.
 
@@ -169,6 +197,7 @@ def write_model(
         loc: (3,) where the centre was.
         scale: How long the longest side was.
         views: (S, S) uint8 grey drawings, black ink on white.
+        projections: (3, 4) each, of `Model.projection`.
     """
     place = {"loc": loc.astype(np.float32), "scale": np.float32(scale)}
     np.savez(folder / "points.npz", points=points, occupancies=packed(occupied), **place)
@@ -180,6 +209,12 @@ def write_model(
         if not done:
             raise ValueError(f"a picture of shape {view.shape} cannot be stored")
         (folder / VIEWS / f"{number:03d}.jpg").write_bytes(data.tobytes())
+    cameras = {}
+    for number, (view, projection) in enumerate(zip(views, projections, strict=True)):
+        half = len(view) / 2
+        cameras[f"world_mat_{number}"] = projection
+        cameras[f"camera_mat_{number}"] = np.array([[half, 0, half], [0, half, half], [0, 0, 1]])
+    np.savez(folder / VIEWS / CAMERAS, **cameras)
 
 
 def write_lists(category: Path, names: list[str]) -> dict[str, list[str]]:
@@ -213,9 +248,7 @@ def read_view(path: Path, side: int) -> NDArray[np.uint8]:
     Raises:
         InputError: ``input.unreadable``.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise InputError("input.unreadable", "This view cannot be read", seen=path, remedy="Draw or copy it again")
+    picture = _read_grey(path)
     height, width = picture.shape
     down, right = max(0, width - height), max(0, height - width)
     if down or right:
@@ -227,22 +260,29 @@ def read_view(path: Path, side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=kind), np.uint8)
 
 
+def _read_grey(path: Path) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise InputError("input.unreadable", "This view cannot be read", seen=path, remedy="Draw or copy it again")
+    return np.asarray(picture, np.uint8)
+
+
 def jittered(points: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     """Points (N, 3) as they are trained on: moved by the published noise, which float16 calls for."""
     return (points + rng.standard_normal(points.shape, dtype=np.float32) * JITTER).astype(np.float32)
 
 
-def _arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path, *names: str, code: str = "data.points") -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             missing = [name for name in names if name not in stored]
             if missing:
-                raise _broken(path, f"The file lacks {', '.join(missing)}", f"it has {', '.join(stored)}")
+                raise _broken(path, f"The file lacks {', '.join(missing)}", f"it has {', '.join(stored)}"[:160], code)
             return {name: stored[name] for name in names}
     except FileNotFoundError:
-        raise _broken(path, "The file is missing", "") from None
+        raise _broken(path, "The file is missing", "", code) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
-        raise _broken(path, "The file cannot be read", f"{type(error).__name__}: {error}"[:120]) from None
+        raise _broken(path, "The file cannot be read", f"{type(error).__name__}: {error}"[:120], code) from None
 
 
 def _triples(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
@@ -253,5 +293,5 @@ def _triples(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _broken(path: Path, what: str, seen: str) -> InputError:
-    return InputError("data.points", what, seen=f"{path}{', ' if seen else ''}{seen}", remedy=_REMEDY)
+def _broken(path: Path, what: str, seen: str, code: str = "data.points") -> InputError:
+    return InputError(code, what, seen=f"{path}{', ' if seen else ''}{seen}", remedy=_REMEDY)
