@@ -9,7 +9,8 @@
                                             takes a point (x, y, z, 1) to (column w, row w, w) of view i in pixels
 
 loc and scale take the model back to where it came from: original = points * scale + loc. Layout as read by
-CDInstitute/Vitruvio 48043d6 (MIT), which needs no cameras; networks with local features are taught by them. ``model.binvox`` may lie beside.
+CDInstitute/Vitruvio 48043d6 (MIT), which needs no cameras; networks with local features are taught by them.
+``model.binvox`` may lie beside.
 """
 
 from __future__ import annotations
@@ -274,7 +275,7 @@ def jittered(points: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]
 
 def _arrays(path: Path, *names: str, code: str = "data.points") -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             missing = [name for name in names if name not in stored]
             if missing:
                 raise _broken(path, f"The file lacks {', '.join(missing)}", f"it has {', '.join(stored)}"[:160], code)

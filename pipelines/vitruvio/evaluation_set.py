@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,12 @@ def _first(count: int) -> list[tuple[int, Building]]:
             seen=count,
             remedy=f"Ask for 1 to {EVALUATION_COUNT}",
         )
-    return list(enumerate(evaluation_set()))[:count]
+    return list(enumerate(_buildings()))[:count]
+
+
+@cache
+def _buildings() -> list[Building]:
+    return evaluation_set()
 
 
 def _drawn(index: int, building: Building) -> tuple[Item, Camera]:
