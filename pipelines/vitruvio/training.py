@@ -136,10 +136,10 @@ def from_folders(
         folders: In the layout of dataset.py.
         shape: Of the network.
         rng: Chooses points of what is validated on.
-        least: How many points a model must have.
+        least: How many points a step takes of a model.
 
     Returns:
-        ``rng -> {"sketch", "points", "occupied"}`` as `drawn_building`, points float32 with the published jitter, and
+        ``rng -> {"sketch", "points", "occupied"}`` as `drawn_building`, ``least`` points with the published jitter, and
         ``projection`` if every model has cameras; and up to 96 models of val.lst by their first view, none where that
         list is empty.
 
@@ -156,7 +156,7 @@ def from_folders(
     validated = [model for folder in folders for model in dataset.models(folder, "val")][:_HELD]
     placed = all(model.has_cameras for model in (*known, *validated))  # a batch cannot have some with, some without
 
-    def drawn(model: dataset.Model, view: int, rng: Generator) -> dict[str, NDArray[Any]]:
+    def drawn(model: dataset.Model, view: int, rng: Generator, count: int) -> dict[str, NDArray[Any]]:
         points, occupied = model.points()
         if len(points) < least:
             raise InputError(
@@ -164,15 +164,16 @@ def from_folders(
                 remedy=f"Take fewer than {least} with --set points=N, or prepare it with more",
             )  # fmt: skip
         sketch = dataset.read_view(model.views()[view], shape.picture_size)
-        found = {"sketch": sketch, "points": dataset.jittered(points, rng), "occupied": occupied}
+        chosen = rng.choice(len(points), min(count, len(points)), replace=False, shuffle=False)
+        found = {"sketch": sketch, "points": dataset.jittered(points[chosen], rng), "occupied": occupied[chosen]}
         return found | ({"projection": model.projection(view)} if placed else {})
 
     def source(rng: Generator) -> dict[str, NDArray[Any]]:
         model = known[int(rng.integers(len(known)))]
-        return drawn(model, int(rng.integers(len(model.views()))), rng)
+        return drawn(model, int(rng.integers(len(model.views()))), rng, least)
 
-    held = [drawn(model, 0, rng) for model in validated]
-    return source, [sample(each, rng, min(_KEPT_POINTS, len(each["points"])), mirrored=False) for each in held]
+    held = [drawn(model, 0, rng, _KEPT_POINTS) for model in validated]
+    return source, [sample(each, rng, len(each["points"]), mirrored=False) for each in held]
 
 
 def sample(

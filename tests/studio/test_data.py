@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_ctrl_c_leaves_what_is_finished(
     def interrupted(folder: Path, **arrays) -> None:
         write(folder, **arrays)
         if "two" in folder.name:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(preparation.dataset, "write_model", interrupted)
     arguments = ["data", "prepare", str(meshes), str(tmp_path / "set"), "--views", "1", "--up", "y", "--json", "-q"]

@@ -42,11 +42,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(steps: int) -> TrainConfig:
-    return TrainConfig(minutes=None, steps=steps, batch=8, lr=3e-3, warmup=5, ema=0.9)
+    return TrainConfig(minutes=None, steps=steps, batch=8, lr=1e-2, warmup=5, ema=0.9)
 
 
 def test_samples_are_the_stored_ones(prepared: Path) -> None:
-    source, held = training.from_folders([prepared], TINY, np.random.default_rng(0), 256)
+    source, held = training.from_folders([prepared], TINY, np.random.default_rng(0), 200)
     models = dataset.models(prepared, "train")
     stored = {dataset.read_view(path, 32).tobytes(): (model, view) for model in models
               for view, path in enumerate(model.views())}  # fmt: skip
@@ -56,7 +56,10 @@ def test_samples_are_the_stored_ones(prepared: Path) -> None:
         drawn = source(rng)
         model, view = stored[drawn["sketch"].tobytes()]
         points, occupied = model.points()
-        assert 0 < np.abs(drawn["points"] - points).max() < 1e-3 and (drawn["occupied"] == occupied).all()
+        away = np.linalg.norm(drawn["points"][:, None] - points, axis=2)
+        chosen = away.argmin(1)
+        assert len(set(chosen)) == 200 and 0 < away.min(1).max() < 1e-3
+        assert (drawn["occupied"] == occupied[chosen]).all()
         np.testing.assert_array_equal(drawn["projection"], model.projection(view))
         seen.add((model.folder.name, view))
     assert {view for _, view in seen} == {0, 1, 2} and len({name for name, _ in seen}) == len(models)
@@ -66,13 +69,13 @@ def test_samples_are_the_stored_ones(prepared: Path) -> None:
 
 
 def test_it_learns_from_a_folder(prepared: Path, tmp_path: Path) -> None:
-    weights = training.train(tmp_path / "run", config(60), CPU, data=[prepared], network="tiny", points=128)
+    weights = training.train(tmp_path / "run", config(80), CPU, data=[prepared], network="tiny", points=256)
     state = checkpoint.read_config(weights)
     assert state["pose"] == "quarter" and state["c_dim"] == 16
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    untrained = training.train(tmp_path / "none", config(1), CPU, data=[prepared], network="tiny", points=128)
-    before = json.loads((untrained.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])["val_iou"]
-    assert lines[-1]["val_iou"] > max(0.3, before + 0.1)
+    log = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    _, occupied = dataset.models(prepared, "val")[0].points()
+    # everything inside would score the share that is; measured: 0.55
+    assert json.loads(log[-1])["val_iou"] > max(0.4, 2 * occupied.mean())
 
 
 def test_cameras_are_optional(prepared: Path, tmp_path: Path) -> None:
