@@ -14,7 +14,7 @@ from pipelines.core.errors import InputError
 from pipelines.core.types import OnStep
 from studio import disk
 from studio import weights as weights_module
-from studio.errors import UsageError
+from studio.errors import OutputError, UsageError
 from studio.settings import Settings
 
 
@@ -27,20 +27,29 @@ class System:
             out.
         evaluation: Module with ``evaluate(data, split, ...)``, or None where nothing is scored.
         weights: Name of its weights.
+        conversion: Module with ``convert(files, folder)`` and ``FILES``, which makes weights of published checkpoints;
+            None where none are published.
     """
 
     training: str
     evaluation: str | None
     weights: str
+    conversion: str | None = None
 
 
 SYSTEMS = {
     "parsing": System("pipelines.person.parsing.training", "pipelines.person.parsing.evaluation", "parsing"),
-    "pose": System("pipelines.vitpose.training", "pipelines.vitpose.evaluation", "pose"),
+    "pose": System(
+        "pipelines.vitpose.training", "pipelines.vitpose.evaluation", "pose", "pipelines.vitpose.conversion"
+    ),
     "garment": System("pipelines.person.garment.training", None, "garment"),
     "cutout": System("pipelines.person.garment.prior_training", None, "garment"),
-    "vitruvio": System("pipelines.vitruvio.training", "pipelines.vitruvio.evaluation", "vitruvio"),
-    "viton-hd": System("pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd"),
+    "vitruvio": System(
+        "pipelines.vitruvio.training", "pipelines.vitruvio.evaluation", "vitruvio", "pipelines.vitruvio.conversion"
+    ),
+    "viton-hd": System(
+        "pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd", "pipelines.viton_hd.conversion"
+    ),
 }
 
 
@@ -249,3 +258,29 @@ def write_evaluation_set(out: Path, on_step: OnStep | None = None) -> list[Path]
     with disk.told(out):
         disk.check_folder(out)
         return evaluation_set.write_evaluation_set(out, on_step=on_step)
+
+
+def convert(name: str, files: Sequence[Path], folder: Path) -> None:
+    """Make a folder of weights of published checkpoints; it is there whole or not at all.
+
+    Raises:
+        UsageError: ``system.unknown`` or ``weights.no-conversion``.
+        OutputError: ``output.exists`` for a folder that is not empty, or ``output.unwritable``.
+        InputError, WeightsError: what the system's ``convert`` raises.
+    """
+    module = system(name).conversion
+    if module is None:
+        known = ", ".join(each for each, row in SYSTEMS.items() if row.conversion)
+        raise UsageError(
+            "weights.no-conversion", "No checkpoints are published for this system", seen=name, remedy=f"Known: {known}"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError("output.exists", "This folder is in use", seen=folder, remedy="Name a new one")
+    with disk.told(folder):
+        disk.check_folder(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with disk.temporary(folder) as part:
+            _function(module, "convert")(files, part)
+            if folder.exists():
+                folder.rmdir()
+            part.rename(folder)

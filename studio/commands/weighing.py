@@ -1,14 +1,15 @@
-"""``studio weights``: what there is, what it may be used for, whether it is intact, and fetching it."""
+"""``studio weights``: what there is, what it may be used for, whether it is intact, fetching and converting it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from studio.commands.common import Home, Json, Quiet, columns, fail, say, settings, show
 
-app = typer.Typer(help="Weights: list, describe, verify, pull.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Weights: list, describe, verify, pull, convert.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="Name of the weights; studio weights ls lists them.")]
 
 
@@ -85,6 +86,23 @@ def pull(
         log=(lambda line: None) if quiet else say,
     )  # fmt: skip
     show({"ok": True, "name": name, "folder": str(folder)}, as_json=as_json, text=[str(folder)])
+
+
+@app.command("convert")
+def convert(
+    system: Annotated[str, typer.Argument(help="viton-hd, pose or vitruvio.")],
+    files: Annotated[list[Path], typer.Argument(help="Its published checkpoints (.pth, .pt or .safetensors).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder, to be named with --weights.")],
+    as_json: Json = False,
+) -> None:
+    """Turn published checkpoints into weights. Runs no code in them; every key and shape must fit.
+
+    Example: studio weights convert viton-hd seg_final.pth gmm_final.pth alias_final.pth -o weights-official
+    """
+    from studio import systems
+
+    systems.convert(system, files, out)
+    show({"ok": True, "system": system, "folder": str(out)}, as_json=as_json, text=[str(out)])
 
 
 @app.command("seal", hidden=True)

@@ -1,0 +1,50 @@
+"""A published Occupancy Networks or Vitruvio checkpoint as a folder of weights that the pipeline loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor
+
+from pipelines.core import checkpoint
+from pipelines.core.errors import InputError
+from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
+
+FILES = ("one checkpoint of an image-conditioned occupancy network",)
+
+
+def convert(files: Sequence[str | Path], folder: str | Path) -> None:
+    """Read a checkpoint, check every key and shape, and write config.json and model.safetensors (float32).
+
+    Args:
+        files: One torch or safetensors file; the published ones wrap the state dict under ``model``.
+        folder: Where to write; created.
+
+    Raises:
+        InputError: ``weights.files`` for another number of files.
+        WeightsError: what `checkpoint.read_state_dict` and `checkpoint.load_strict` raise.
+    """
+    if len(files) != 1:
+        raise InputError("weights.files", "One checkpoint makes these weights", seen=len(files), remedy=FILES[0])
+    state = checkpoint.read_state_dict(files[0])
+    model = OccupancyNetwork(config_of(state))
+    checkpoint.load_strict(model, state, source=str(files[0]))
+    checkpoint.save_component(folder, model, asdict(model.config), half=False)
+
+
+def config_of(state: Mapping[str, Tensor]) -> OccupancyConfig:
+    """Read the constructor values of a published network off its shapes; what they do not tell is as published."""
+
+    def size(name: str, axis: int, default: int) -> int:
+        return state[name].shape[axis] if name in state else default
+
+    plain = OccupancyConfig()
+    return OccupancyConfig(
+        c_dim=size("encoder.fc.weight", 0, plain.c_dim),
+        z_dim=size("decoder.fc_z.weight", 1, 0),
+        decoder="simple" if "decoder.fc_c.weight" in state else "cbatchnorm",
+        hidden=size("decoder.fc_p.weight", 0, plain.hidden),
+        encoder_width=size("encoder.features.conv1.weight", 0, plain.encoder_width),
+    )
