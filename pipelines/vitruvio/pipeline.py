@@ -21,6 +21,7 @@ from pipelines.core import checkpoint, hub, runtime
 from pipelines.core.errors import InputError, PipelineError, WeightsError
 from pipelines.core.types import Finding, Image, Mesh, OnStep, report
 from pipelines.mesh import picture
+from pipelines.mesh.repair import Change
 from pipelines.mesh.straighten import level
 from pipelines.mesh.straighten import straighten as straightened
 from pipelines.synthetic.hidden_lines import Camera
@@ -48,7 +49,7 @@ class BuildingResult:
         camera: From where the drawing was made, as far as outlines tell.
         confidence: 0 to 1, what intersection over union with the building meant is to be expected.
         variants: How many readings of this sketch there are; ``variant`` counts from 0.
-        changes: What the clean-up did, in words.
+        changes: What the clean-up did, and what it left.
         findings: Warnings and notes.
         layers: ``prepared``, ``same view`` and ``from behind``, (h, w, 3) uint8.
         timings: Seconds by step.
@@ -60,7 +61,7 @@ class BuildingResult:
     camera: Camera
     confidence: float
     variants: int
-    changes: tuple[str, ...]
+    changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
     layers: dict[str, Image]
     timings: dict[str, float] = field(default_factory=dict)
@@ -190,7 +191,7 @@ class VitruvioPipeline:
             camera=camera,
             confidence=confidence,
             variants=self.variants,
-            changes=tuple(clean.changes),
+            changes=clean.changes,
             findings=findings,
             layers=layers,
             timings=clock.seconds,
