@@ -153,12 +153,16 @@ def _contrast(page: Image, light: Floats, paper: Flags) -> tuple[Floats, float]:
     on = cv2.resize(paper.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
     if not on.any():
         return np.zeros((height, width), np.float32), 0.0
-    grainy = _spread((page.astype(np.float32).mean(2) / np.maximum(full.mean(2), 20))[on]) > _GRAIN
+    # three planes added are several times faster than a mean over the last axis
+    bright, lit = (np.add.reduce(cv2.split(each.astype(np.float32))) / 3 for each in (page, full))
+    grainy = _spread(np.asarray(bright / np.maximum(lit, 20), np.float32)[on]) > _GRAIN
     smooth = cv2.medianBlur(page, 3) if grainy else page
     smooth = cv2.GaussianBlur(smooth, (0, 0), 1.4 if grainy else 0.8).astype(np.float32)
     depth = 1 - smooth / np.maximum(full, 20)
     # mean: black ink on little noise; strongest: coloured pens, of which one channel may hardly see anything
-    contrast = 0.5 * depth.mean(2) + 0.5 * depth.max(2)
+    first, second, third = cv2.split(depth)
+    strongest = np.maximum(np.maximum(first, second), third)
+    contrast = np.asarray((first + second + third) / 6 + strongest / 2, np.float32)
     return (np.clip(contrast - np.median(contrast[on]), 0, 1) * on).astype(np.float32), _spread(contrast[on])
 
 

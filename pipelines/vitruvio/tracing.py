@@ -123,17 +123,15 @@ def _pruned(bones: Flags, inside: Floats) -> Flags:
     if not count:
         return bones
     length = np.bincount(branches.ravel(), minlength=count + 1)
-    thick = ndimage.maximum(inside * nodes, _grown(branches), np.arange(count + 1))
+    beside = np.asarray(ndimage.maximum_filter(branches, 5), np.int64)[nodes]  # the branch that meets each node
+    thick = np.zeros(count + 1)
+    np.maximum.at(thick, beside, inside[nodes])
     ends = np.bincount(branches[degree == 1], minlength=count + 1)
     at_node = np.zeros(count + 1, bool)
-    at_node[np.unique(_grown(branches)[nodes])] = True
+    at_node[beside] = True
     spur = (ends > 0) & at_node & (length < 1.3 * thick)
     spur[0] = False
     return skeletonize(bones & ~spur[branches])
-
-
-def _grown(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(ndimage.maximum_filter(labels, 5), np.int64)
 
 
 def _paths(bones: Flags) -> list[tuple[Floats, bool, bool]]:
