@@ -96,7 +96,7 @@ def straighten(
     whole = largest(solid)
     made = finished(whole, FLOAT32)
     if made is None:
-        return kept("its blocks meet in an edge only")
+        return kept("its blocks make no one body on a flat base")
     formed = _inside(made, samples)
     likely = samples.values >= 0.5
     agreed = float((formed & likely).sum() / max(1, (formed | likely).sum()))
