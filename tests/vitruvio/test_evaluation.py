@@ -10,16 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.core.errors import InputError, PipelineError
+from pipelines.core.runtime import Runtime
 from pipelines.core.types import Mesh
 from pipelines.mesh import topology
 from pipelines.synthetic.buildings import FAMILIES, HELD_OUT, Building, evaluation_set
 from pipelines.synthetic.linework import Camera
 from pipelines.vitruvio import evaluation_set as sets
 from pipelines.vitruvio.baselines import CELLS, THRESHOLDS, Known, cell_centres
-from pipelines.vitruvio.evaluation import is_solid, score, volume_moved
+from pipelines.vitruvio.evaluation import evaluate, is_solid, score, volume_moved
 from pipelines.vitruvio.evaluation_set import listed, read_item, rendered, write_evaluation_set
+from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
+from pipelines.vitruvio.pipeline import VitruvioPipeline
 
 EMPTY = Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
 COUNT = 4
@@ -230,3 +234,31 @@ def test_items_lie_in_the_frame() -> None:
     item = rendered(1)[0]()
     assert item.picture.shape == (512, 512, 3) and item.points.shape == (20_000, 3) and item.points.dtype == np.float32
     assert np.abs(item.points).max() <= 0.55 and 0 < item.occupied.mean() < 1
+
+
+def test_the_pipeline_is_scored_through_its_public_way(tmp_path: Path) -> None:
+    """A network that holds everything to be inside answers with a cube, and scores what a cube scores."""
+    shape = OccupancyConfig(c_dim=8, hidden=8, picture_size=128, channels=1, encoder_width=4, pooled=1)
+    model = OccupancyNetwork(shape)
+    with torch.no_grad():
+        model.decoder.fc_out.weight.zero_()  # type: ignore[union-attr,operator]  the module's own layers
+        model.decoder.fc_out.bias.fill_(1.0)  # type: ignore[union-attr,operator]
+    cpu = Runtime(torch.device("cpu"), torch.float32)
+    VitruvioPipeline(model, cpu, pose="quarter", threshold=0.5).save_pretrained(tmp_path / "weights")
+    figures = evaluate(weights=tmp_path / "weights", rendered=2, known=2, device="cpu", dtype="float32")
+    items = [read() for read in rendered(2)]
+    assert figures["refused"] == {} and figures["n"] == 2
+    assert figures["field_iou"] == pytest.approx(np.mean([item.occupied.mean() for item in items]))
+    cube = [(np.abs(item.points).max(1) <= 0.5) | item.occupied for item in items]
+    expected = np.mean([item.occupied.sum() / both.sum() for item, both in zip(items, cube, strict=True)])
+    assert figures["iou"] == pytest.approx(expected, rel=0.02)
+    assert figures["watertight_share"] == figures["solid_share"] == 1
+    assert figures["weights"] == str(tmp_path / "weights") and len(figures["weights_sha256"]) == 64
+    for options, code in (
+        ({"data": tmp_path, "rendered": 2}, "data.rendered"),
+        ({"data": tmp_path}, "data.empty"),
+        ({"rendered": 201}, "data.rendered"),
+    ):
+        with pytest.raises(InputError) as raised:
+            evaluate(weights=tmp_path / "weights", **options)
+        assert raised.value.code == code
