@@ -135,6 +135,8 @@ def _compare(then: Any, now: Any) -> dict[str, Any]:
     if isinstance(then, dict) or isinstance(now, dict) or then is None:
         same = then == now
         return {"same": same, "text": "the same document" if same else "another document"}
+    if isinstance(then, Mesh) or isinstance(now, Mesh):
+        return {"same": False, "text": "a mesh and a picture"}
     if then.shape != now.shape:
         return {
             "same": False,
@@ -171,6 +173,10 @@ def lines(told: dict[str, Any]) -> list[str]:
         outside = edit.get("changed_outside_mask")
         count = "not measured (JPEG)" if outside is None else outside
         rows.append(("edited", f"{edit.get('mask_pixels')} pixels in the mask; outside it changed: {count}"))
+    passport = receipt.get("passport")
+    if isinstance(passport, dict):
+        size, verdict = passport.get("size_mm"), "printable" if passport.get("printable") else "not printable"
+        rows.append(("print", f"{size} mm, {passport.get('scale_source')}, {verdict} by {passport.get('printer')}"))
     rows += [(str(c.get("name")), c.get("message")) for c in _dicts(receipt.get("changes"))]
     rows += [(str(f.get("severity")), f.get("message")) for f in _dicts(receipt.get("findings"))]
     timings = receipt.get("timings")

@@ -71,7 +71,7 @@ def columns(rows: Iterable[Iterable[object]]) -> list[str]:
 
 
 def passport_lines(passport: dict[str, Any]) -> list[str]:
-    """A print passport as a short table. It may come out of a file, so what is missing is left out."""
+    """A print passport, as `pipelines.mesh.printability.Passport.as_dict` gives it, as a short table."""
     profile, size = passport.get("profile", {}), passport.get("size_mm", [0, 0, 0])
     across = " x ".join
     wall, walls = passport.get("minimum_wall_mm"), "not measured: the surface is not closed"
@@ -83,13 +83,9 @@ def passport_lines(passport: dict[str, Any]) -> list[str]:
     if volume is not None:
         material = f"{volume:.2f} cm³" + (f", about {grams:.1f} g" if grams is not None else "")
         material += f", {metres:.2f} m of filament" if metres is not None else ""
-    parts = {
-        "body": "bodies",
-        "cavity": "cavities",
-        "inner shell": "inner_shells",
-        "part that floats": "floating_parts",
-    }
-    counts = [f"{passport.get(key)} x {word}" for word, key in parts.items() if passport.get(key)]
+    words = {"bodies": "body", "cavities": "cavity", "inner_shells": "inner shell", "floating_parts": "floating part"}
+    counts = [f"{passport[key]} {word if passport[key] == 1 else key.replace('_', ' ')}"
+              for key, word in words.items() if passport.get(key)]  # fmt: skip
     edges = [f"{passport.get(f'{word}_edges')} {word} edges" for word in ("open", "crowded", "reversed")
              if passport.get(f"{word}_edges")]  # fmt: skip
     bed = across(f"{side:g}" for side in profile.get("bed", []))

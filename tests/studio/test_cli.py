@@ -56,7 +56,7 @@ def test_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_verbs() -> None:
-    wanted = "tryon mask pose parse run rerun explain schema train eval doctor ui"
+    wanted = "tryon mask pose parse building passport repair run rerun explain schema train eval doctor ui"
     groups = [("weights", verb) for verb in ("ls", "info", "verify", "pull", "seal")]
     groups += [("queue", verb) for verb in ("ls", "pause", "cancel", "retry")]
     assert sorted(VERBS) == sorted([*((verb,) for verb in wanted.split()), *groups])
