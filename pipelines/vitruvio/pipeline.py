@@ -227,8 +227,12 @@ class VitruvioPipeline:
         x = torch.from_numpy(pictures).to(self.runtime.device).float().div(255).unsqueeze(1)
         x = x.expand(-1, self.model.config.channels, -1, -1)
         with self.runtime.autocast():
-            codes = self.model.encode(x)
-        fields = [field_of(self.model, code[None].float(), self._latent(variant, seed)) for code in codes]
+            c, local = self.model.read(x)
+        latent = self._latent(variant, seed)
+        fields = [
+            field_of(self.model, c[i : i + 1].float(), latent, None if local is None else local.of(i))
+            for i in range(len(pictures))
+        ]
         if not both:
             return fields[0]
         plain, mirrored = fields[0], _mirrored(fields[1])

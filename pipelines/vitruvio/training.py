@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -21,7 +22,7 @@ from pipelines.core import checkpoint, training
 from pipelines.core.errors import InputError
 from pipelines.core.runtime import Runtime
 from pipelines.synthetic.buildings import POSES, QUERY, sample_building, sample_points
-from pipelines.synthetic.linework import draw, sample_hand, sample_view
+from pipelines.synthetic.linework import draw_placed, sample_hand, sample_view
 from pipelines.vitruvio.network import CONFIGS, OccupancyConfig, OccupancyNetwork
 
 POLICIES = {"quarter": "quadrant", "canonical": "around", "free": "around"}  # where the camera may stand for each pose
@@ -53,7 +54,7 @@ def train(
         pose: How buildings stand: ``quarter`` (turned so that the camera is between +x and +z), ``canonical`` (the long
             side along x, seen from anywhere) or ``free`` (any angle), the two that the paper compares.
         points: Points per drawing and step.
-        start: Folder of weights to train further.
+        start: Folder of weights to train further; local features may be missing there.
         log: Receives one line now and then.
 
     Returns:
@@ -77,11 +78,14 @@ def train(
     torch.manual_seed(config.seed)
     model = OccupancyNetwork(shape)
     if start is not None:
-        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / "model.safetensors"), source=str(start))
+        known = checkpoint.read_state_dict(Path(start) / "model.safetensors")
+        if not any(name.startswith("local.") for name in known):  # these start as nothing, so they may join later
+            known |= {name: value for name, value in model.state_dict().items() if name.startswith("local.")}
+        checkpoint.load_strict(model, known, source=str(start))
     model = training.fit(
         model,
         occupancy_loss,
-        lambda rng: sample(source(rng), rng, points, mirrored=pose == "quarter" and rng.random() < 0.5),
+        lambda rng: sample(source(rng), rng, points, mirrored=pose == "quarter" and rng.random() < 0.5, moved=True),
         folder,
         config,
         runtime,
@@ -96,18 +100,19 @@ def drawn_building(rng: Generator, shape: OccupancyConfig, pose: str, near: floa
     """Draw a building and its sketch.
 
     Returns:
-        ``sketch`` (S, S) uint8, black on white; ``points`` (2048, 3) float16, as the published layout stores them;
-        ``occupied`` (2048,) bool.
+        ``sketch`` (S, S) uint8, black on white; ``projection`` (3, 4) float64 of `draw_placed`; ``points`` (2048, 3)
+        float16, as the published layout stores them; ``occupied`` (2048,) bool.
     """
     building = sample_building(rng, pose=pose)
     camera = sample_view(building, rng, policy=POLICIES[pose])
-    sketch = draw(building, camera, sample_hand(rng, 0 if rng.random() < 0.15 else 1), rng, size=shape.picture_size)
+    hand = sample_hand(rng, 0 if rng.random() < 0.15 else 1)
+    sketch, projection = draw_placed(building, camera, hand, rng, size=shape.picture_size)
     points, occupied = sample_points(building, rng, _KEPT_POINTS, near)
-    return {"sketch": sketch, "points": points.astype(np.float16), "occupied": occupied}
+    return {"sketch": sketch, "projection": projection, "points": points.astype(np.float16), "occupied": occupied}
 
 
 def sample(
-    drawn: dict[str, NDArray[Any]], rng: Generator, count: int, *, mirrored: bool
+    drawn: dict[str, NDArray[Any]], rng: Generator, count: int, *, mirrored: bool, moved: bool = False
 ) -> dict[str, NDArray[np.float32]]:
     """Take ``count`` of a drawing's points.
 
@@ -117,16 +122,38 @@ def sample(
         count: How many.
         mirrored: Mirror picture and building. What is mirrored in a picture is, for a camera between +x and +z,
             mirrored at the plane x = z: the two axes change places, and the camera stays between them.
+        moved: Shift and scale the picture a little: no two people crop alike.
 
     Returns:
-        ``picture`` (1, S, S) float32 in [0, 1], ``points`` (count, 3) and ``occupied`` (count,) float32.
+        ``picture`` (1, S, S) float32 in [0, 1], ``points`` (count, 3), ``occupied`` (count,) and ``projection`` (3, 4)
+        float32.
     """
     chosen = rng.choice(len(drawn["points"]), count, replace=False, shuffle=False)
     sketch, points = drawn["sketch"], drawn["points"][chosen].astype(np.float32)
+    projection = drawn["projection"]
+    if moved:
+        sketch, projection = _moved(sketch, projection, rng.uniform(0.92, 1.05), rng.uniform(-0.04, 0.04, 2))
     if mirrored:
         sketch, points = sketch[:, ::-1], np.ascontiguousarray(points[:, ::-1])
-    picture = sketch[None].astype(np.float32) / np.float32(255)
-    return {"picture": picture, "points": points, "occupied": drawn["occupied"][chosen].astype(np.float32)}
+        projection = (projection * [[-1], [1], [1]])[:, [2, 1, 0, 3]]
+    return {
+        "picture": sketch[None].astype(np.float32) / np.float32(255),
+        "points": points,
+        "occupied": drawn["occupied"][chosen].astype(np.float32),
+        "projection": projection.astype(np.float32),
+    }
+
+
+def _moved(
+    sketch: NDArray[np.uint8], projection: NDArray[np.float64], scale: float, shift: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Scale about the middle, and shift by shares of half the side."""
+    half = sketch.shape[0] / 2
+    offset = (1 - scale) * (half - 0.5) + shift * half
+    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+    picture = cv2.warpAffine(sketch, matrix, sketch.shape[::-1], flags=cv2.INTER_LINEAR, borderValue=(255.0,))
+    place = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+    return np.asarray(picture, np.uint8), place @ projection
 
 
 def occupancy_loss(model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
@@ -136,9 +163,10 @@ def occupancy_loss(model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dic
     picture = batch["picture"]
     if model.config.channels == 3:
         picture = picture.expand(-1, 3, -1, -1)
-    loss = model.loss(batch["points"].clamp(-QUERY, QUERY), batch["occupied"], picture)
+    loss = model.loss(batch["points"].clamp(-QUERY, QUERY), batch["occupied"], picture, projection=batch["projection"])
     count = batch["points"].shape[1]
-    return loss.total / count, {"divergence": float(loss.divergence.detach().mean())}
+    parts = {"divergence": loss.divergence, "misplaced": loss.misplaced}
+    return loss.total / count, {name: float(part.detach().mean()) for name, part in parts.items()}
 
 
 @torch.inference_mode()
