@@ -97,6 +97,7 @@ def rerun(
     Raises:
         InputError: ``input.not-kept`` if an input is nowhere to be found.
         WeightsError: if weights are missing.
+        OutputError: as `Store.check` says; ``out`` may be neither the result itself nor an input beside it.
     """
     seal, notes = sidecar.read(path)
     shown = _content(path, seal)
@@ -107,7 +108,9 @@ def rerun(
         quality=seal.output.quality, force=force,
     )  # fmt: skip
     if out is not None:
-        engine.store.check(target)
+        folder = path.resolve().parent
+        beside = [place for ref in seal.recipe.inputs.values() for place in store.places_beside(ref, folder)]
+        engine.store.check(target, (path, *beside))
     outcome = engine.perform(draft, on_progress=on_progress)
     again = sealing.content(
         sealing.encode(outcome.product, seal.output.format, seal.output.quality), seal.output.format

@@ -204,8 +204,8 @@ class LocalFeatures(nn.Module):
         for stage in range(1, self.STAGES):
             more = self.get_submodule(f"lateral{stage + 1}")(maps[stage])
             features = features + F.interpolate(more, size=size, mode="bilinear", align_corners=False)
-        numbers = self.usual + self.camera(maps[-1]).float()
-        return Local(features.float(), F.pad(numbers, (0, 1), value=1.0).view(-1, 3, 4))
+        numbers = self.usual + self.camera(maps[-1]).to(self.usual.dtype)
+        return Local(features.to(self.usual.dtype), F.pad(numbers, (0, 1), value=1.0).view(-1, 3, 4))
 
     def at(self, local: Local, points: Tensor) -> Tensor:
         """What points (B, N, 3) are told, as an addition to their first features: (B, N, hidden)."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studio.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights and output; make nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights, device and output; make nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
@@ -26,7 +26,7 @@ Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloa
 Out = Annotated[
     str | None, typer.Option("--out", "-o", metavar="PATH", help="Output file, or folder with a / at its end.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the output; otherwise NAME-2 is taken.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output, but no input; otherwise NAME-2 is taken.")]
 Format = Annotated[str | None, typer.Option("--format", help="Output format, if the name does not say.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Workspace folder (STUDIO_HOME).")]
 
