@@ -19,15 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError
-from studio import disk, media, pictures, sealing, sidecar
+from studio import disk, media, meshes, pictures, sealing, sidecar
 from studio.database import open_database
 from studio.errors import OutputError, UsageError
 from studio.recipe import InputRef, Recipe
 from studio.registry import Product
 from studio.sidecar import Sidecar
 
-SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json"}
-FORMAT_OF = {**pictures.SUFFIXES, ".json": "json"}
+SUFFIX_OF = {
+    "png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json",
+    **{name: suffix for suffix, name in meshes.SUFFIXES.items()},
+}  # fmt: skip
+FORMAT_OF = {**pictures.SUFFIXES, ".json": "json", **meshes.SUFFIXES}
 TRASH_DAYS = 30
 
 
@@ -106,7 +109,9 @@ class Store:
 
         Raises:
             OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.is-input``.
+            PipelineError: ``mesh.needs-extra`` for a format whose library is not installed.
         """
+        meshes.check(target.format)
         with disk.told(target.path):  # a name that fits need not fit with what stands beside it
             for path in (target.path, sidecar.path_beside(target.path), layers_beside(target.path)):
                 disk.check_name(path)
@@ -159,6 +164,7 @@ class Store:
                     disk.sync_folder(path.parent)
         artefact = Artefact(path, sidecar.path_beside(path), beside, layers_beside(path) if wanted else None)
         self._enter(artefact)
+        self._keep_preview(product, beside.output.sha256)
         return artefact
 
     def trash(self, path: Path) -> Path:
@@ -202,6 +208,20 @@ class Store:
                 "commercial, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
+
+    def preview_path(self, file_sha256: str) -> Path:
+        """Where a small PNG of the result with this hash is or would be: only for what is no picture itself."""
+        return self.home / "thumbnails" / file_sha256[:2] / f"{file_sha256}.png"
+
+    def _keep_preview(self, product: Product, file_sha256: str | None) -> None:
+        if product.preview is None or file_sha256 is None:
+            return
+        path = self.preview_path(file_sha256)
+        with contextlib.suppress(OSError):  # as in `_enter`: the artefact is whole without it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with disk.temporary(path) as part:
+                disk.write(part, pictures.thumbnail(product.preview))
+                os.replace(part, path)
 
     def gallery(self, *, kind: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """What was made, newest first, as far as the files are still there."""
@@ -256,17 +276,18 @@ def target_for(
         suffix = path.suffix.lower()
     by_name = FORMAT_OF.get(suffix)
     if suffix and by_name is None and format is None and output is not None:
-        raise _bad_format(path.name, formats)
+        raise bad_format(path.name, formats)
     asked = {"jpg": "jpeg"}.get(format or "", format)
     chosen = asked or by_name or (preferred if preferred in formats else formats[0])
     if chosen not in formats or (by_name and asked and by_name != asked):
-        raise _bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
+        raise bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
     if by_name != chosen:
         path = path.with_name(path.name + SUFFIX_OF[chosen])
     return Target(path, chosen, quality, force, layers)
 
 
-def _bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
+def bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
+    """The error for a format that a kind cannot write."""
     return UsageError(
         "output.format",
         "This output format does not fit",

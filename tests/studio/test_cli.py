@@ -46,8 +46,9 @@ def test_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_verbs() -> None:
-    wanted = "tryon mask pose parse run rerun explain schema train eval doctor ui"
+    wanted = "tryon mask pose parse building passport repair run rerun explain schema train eval doctor ui"
     groups = [("weights", verb) for verb in ("ls", "info", "verify", "pull", "convert", "seal")]
+    groups += [("data", verb) for verb in ("prepare", "evaluation")]
     groups += [("queue", verb) for verb in ("ls", "pause", "cancel", "retry")]
     assert sorted(VERBS) == sorted([*((verb,) for verb in wanted.split()), *groups])
 
@@ -109,7 +110,7 @@ def test_rerun_and_explain(photo: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.startswith("bit-exact: all 7680 pixels are the same")
     assert run(["explain", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "480 pixels in the mask; outside it changed: 0" in text and "should give the same pixels" in text
+    assert "480 pixels in the mask; outside it changed: 0" in text and "should give the same result" in text
     text = pictures.embedded_sidecar(out.read_bytes()) or ""
     other = pictures.pixels_of(out.read_bytes()).copy()
     other[0, 0] ^= 1
