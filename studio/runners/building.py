@@ -56,7 +56,7 @@ def run(call: Call) -> Product:
                 for name, value in asdict(made.camera).items()
             },
             "variants": int(made.variants),
-            "changes": [*({"name": "clean-up", "message": text} for text in made.changes), *changes],
+            "changes": [*(change.as_dict() for change in made.changes), *changes],
         },
         findings=(*made.findings, *reduced, *passport.findings),
         layers=dict(made.layers),
