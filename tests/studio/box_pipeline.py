@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import Box, Finding, Mesh
+from pipelines.mesh.repair import Change
 from pipelines.synthetic.hidden_lines import Camera
 from tests.mesh.shapes import box
 
@@ -54,7 +55,7 @@ class BoxPipeline:
             vertices[vertices[:, 1].argmax(), 1] -= 0.1
         return SimpleNamespace(
             mesh=Mesh(vertices, mesh.faces), prepared=prepared, camera=Camera(*(view or (45.0, 20.0)), 35.0),
-            confidence=0.8, variants=3, changes=("flat base",) if straighten else (),
+            confidence=0.8, variants=3, changes=(Change("flat-base", True, "flat base"),) if straighten else (),
             findings=(Finding("building.box", "info", "This is a box", "Nothing"),),
             layers={"same view": sketch, "prepared": np.repeat(prepared.image[..., None], 3, 2)},
             timings={"all": 0.0},
