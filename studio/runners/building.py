@@ -23,9 +23,12 @@ def run(call: Call) -> Product:
         GateFailed: ``mesh.not-printable`` where printable was asked for.
     """
     settings: BuildingSettings = call.settings
+    steps = 1
 
     def on_step(done: int, total: int, preview: Any = None) -> None:
-        call.on_step(done, total + 1, preview)  # one more step: millimetres and passport
+        nonlocal steps
+        steps = total + 1  # one more than the pipeline's own: millimetres and passport
+        call.on_step(done, steps, preview)
 
     made = call.load(PIPELINE, "vitruvio")(
         call.inputs["sketch"],
@@ -43,7 +46,7 @@ def run(call: Call) -> Product:
     if settings.require_printable:
         gate(passport)
     shown = made.layers.get(SAME_VIEW)
-    call.on_step(1, 1, shown)
+    call.on_step(steps, steps, shown)
     return Product(
         mesh=printed,
         title="Building",

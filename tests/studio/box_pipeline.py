@@ -55,7 +55,7 @@ class BoxPipeline:
             vertices[vertices[:, 1].argmax(), 1] -= 0.1
         return SimpleNamespace(
             mesh=Mesh(vertices, mesh.faces), prepared=prepared, camera=Camera(*(view or (45.0, 20.0)), 35.0),
-            confidence=0.8, variants=3, changes=(Change("flat-base", True, "cut"),) if straighten else (),
+            confidence=0.8, variants=3, changes=(Change("flat-base", True, "flat base"),) if straighten else (),
             findings=(Finding("building.box", "info", "This is a box", "Nothing"),),
             layers={"same view": sketch, "prepared": np.repeat(prepared.image[..., None], 3, 2)},
             timings={"all": 0.0},

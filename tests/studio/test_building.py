@@ -157,7 +157,7 @@ def test_written_whole_and_made_again(engine: Engine, sketch: Path, tmp_path: Pa
     passport = seal.receipt["passport"]
     assert passport["printable"] and passport["scale_source"] == "height 120 mm"
     assert passport["volume_cm3"] == pytest.approx(384, rel=1e-4)
-    assert [change["name"] for change in seal.receipt["changes"]] == ["flat-base"]
+    assert [(change["name"], change["message"]) for change in seal.receipt["changes"]] == [("flat-base", "flat base")]
     again = replay.rerun(engine, path)
     assert again["verdict"] == "bit-exact" and again["max_distance_mm"] == 0 and again["differences"] == []
     told = replay.explain(engine, path)
