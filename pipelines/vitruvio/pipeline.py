@@ -170,7 +170,7 @@ class VitruvioPipeline:
                 remedy="Draw the outline and the visible edges of one building, or lower --threshold",
             )
         clock.tick("surface")
-        clean = straightened(raw, probability(found.grid)) if straighten else level(raw)
+        clean = straightened(raw, probability(found.grid, threshold)) if straighten else level(raw)
         mesh = _framed(clean.mesh)
         clock.tick("clean")
         near = None if view is None else (view[0] % 90, view[1])
@@ -255,9 +255,15 @@ def expected_iou(grid: NDArray[np.float32], threshold: float) -> float:
     return float(chance[inside].sum() / max(1e-6, inside.sum() + chance[~inside].sum()))
 
 
-def probability(grid: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """The field between the points of an extraction's grid, at no further cost: (N, 3) points -> (N,) probabilities."""
-    chance = _sigmoid(grid)
+def probability(
+    grid: NDArray[np.float32], threshold: float = 0.5
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The field between the points of an extraction's grid, at no further cost: (N, 3) points -> (N,) probabilities.
+
+    Their odds are divided by those of ``threshold``: who draws the surface there says that a half is there, and the
+    clean-up, which builds where a half is, builds the same surface.
+    """
+    chance = _sigmoid(grid - np.float32(np.log(threshold / (1 - threshold))))
 
     def at(points: NDArray[np.float32]) -> NDArray[np.float32]:
         places = (np.asarray(points, np.float32) / np.float32(1.1) + np.float32(0.5)) * (len(grid) - 1)

@@ -1,0 +1,49 @@
+"""From a sketch to a building with a field that is known: what the pipeline makes of it, whatever the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core import runtime
+from pipelines.mesh import topology
+from pipelines.synthetic.buildings import sample_building
+from pipelines.synthetic.hidden_lines import Camera
+from pipelines.synthetic.linework import CLEAN, draw
+from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
+from pipelines.vitruvio.pipeline import BuildingResult, VitruvioPipeline
+
+L_SHAPE = sample_building(np.random.default_rng(3), "l-plan")
+TINY = OccupancyConfig(c_dim=8, hidden=8, encoder_width=4, picture_size=64, channels=1)
+
+
+def blurred(points: np.ndarray) -> np.ndarray:
+    """Logits of the L: 0 on its walls, the steeper the further from them."""
+    normals, offsets = L_SHAPE.half_spaces
+    beyond = (points @ normals.reshape(-1, 3).T).reshape(len(points), *offsets.shape) - offsets
+    return (-60 * beyond.max(2).min(1)).astype(np.float32)
+
+
+def pipeline(config: OccupancyConfig = TINY, **values: Any) -> VitruvioPipeline:
+    torch.manual_seed(0)
+    return VitruvioPipeline(OccupancyNetwork(config), runtime.choose("cpu", "float32"), **values)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, azimuth: float, **values: Any) -> BuildingResult:
+    """The L, drawn from an azimuth."""
+    monkeypatch.setattr(VitruvioPipeline, "field", lambda *_: blurred)
+    view = values.pop("view", None)
+    sketch = draw(L_SHAPE, Camera(azimuth, 25, 30), CLEAN, np.random.default_rng(0), 256)
+    return pipeline(**values)(np.repeat(sketch[..., None], 3, 2), view=view, detail=1)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.8])
+def test_the_clean_up_builds_where_the_threshold_is(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
+    result = made(monkeypatch, 30, threshold=threshold)
+    change = result.changes[-1]
+    assert change.name == "straighten" and change.changed, change.message
+    side = float(np.ptp(result.raw.vertices, axis=0).max() / np.ptp(result.mesh.vertices, axis=0).max())
+    assert topology.volume(result.mesh) * side**3 == pytest.approx(topology.volume(result.raw), rel=0.05)
