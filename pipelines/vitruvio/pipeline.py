@@ -174,7 +174,8 @@ class VitruvioPipeline:
         mesh = _framed(clean.mesh)
         clock.tick("clean")
         near = None if view is None else (view[0] % 90, view[1])
-        camera, same = fitted_camera(mesh, outline(prepared.image), near=near)
+        # only quarter turns put the camera of the training between +x and +z
+        camera, same = fitted_camera(mesh, outline(prepared.image), near=near, around=self.pose != "quarter")
         confidence = same * expected_iou(found.grid, threshold)
         layers = {
             "prepared": np.repeat(prepared.image[..., None], 3, 2),
@@ -288,13 +289,16 @@ def _framed(mesh: Mesh) -> Mesh:
 
 
 def _turned(mesh: Mesh, camera: Camera, view: tuple[float, float] | None) -> tuple[Mesh, Camera]:
-    """Turn by the quarters that lie between the camera's quadrant and the view's."""
-    quarters = 0 if view is None else int(view[0] // 90) % 4
+    """Turn by the quarters that lie between the camera's quadrant and the view's, or the one between +x and +z."""
+    asked = 0 if view is None else view[0] // 90
+    quarters = int(asked - camera.azimuth // 90) % 4
     if not quarters:
         return mesh, camera
     cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float64)
-    return replace(mesh, vertices=mesh.vertices @ turn.T), replace(camera, azimuth=camera.azimuth + 90 * quarters)
+    return replace(mesh, vertices=mesh.vertices @ turn.T), replace(
+        camera, azimuth=(camera.azimuth + 90 * quarters) % 360
+    )
 
 
 def _behind(mesh: Mesh, camera: Camera) -> Image:

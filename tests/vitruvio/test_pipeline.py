@@ -47,3 +47,16 @@ def test_the_clean_up_builds_where_the_threshold_is(monkeypatch: pytest.MonkeyPa
     assert change.name == "straighten" and change.changed, change.message
     side = float(np.ptp(result.raw.vertices, axis=0).max() / np.ptp(result.mesh.vertices, axis=0).max())
     assert topology.volume(result.mesh) * side**3 == pytest.approx(topology.volume(result.raw), rel=0.05)
+
+
+@pytest.mark.parametrize(("view", "quadrant"), [(None, 0), ((125.0, 25.0), 1)])
+def test_a_building_that_is_seen_from_anywhere_is_turned_to_its_camera(
+    monkeypatch: pytest.MonkeyPatch, view: tuple[float, float] | None, quadrant: int
+) -> None:
+    """Drawn from the third quadrant, it turns half round, or as far as the view asks."""
+    result = made(monkeypatch, 215, pose="canonical", threshold=0.5, view=view)
+    assert result.camera.azimuth == pytest.approx(90 * quadrant + 35, abs=8)
+    turn = np.linalg.matrix_power([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], (quadrant - 2) % 4)
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 3))
+    true, found = L_SHAPE.occupancy(points @ turn), topology.contains(result.mesh, points)
+    assert (true & found).sum() > 0.9 * (true | found).sum()
