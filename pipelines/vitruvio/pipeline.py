@@ -115,7 +115,8 @@ class VitruvioPipeline:
     @property
     def _mirrors(self) -> bool:
         # A picture's mirror image shows the building mirrored at x = z only if the camera stood between those axes.
-        return self.pose == "quarter"
+        # What a latent variable adds has no mirror image, and both together would be another choice of variants.
+        return self.pose == "quarter" and not self.model.config.z_dim
 
     def prepare(self, sketch: Image) -> PreparedSketch:
         """What the network will see, for the user to check; raises as `sketch.prepare`."""

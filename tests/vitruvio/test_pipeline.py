@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,23 @@ def test_a_building_that_is_seen_from_anywhere_is_turned_to_its_camera(
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 3))
     true, found = L_SHAPE.occupancy(points @ turn), topology.contains(result.mesh, points)
     assert (true & found).sum() > 0.9 * (true | found).sum()
+
+
+def test_a_latent_variable_alone_makes_the_variants() -> None:
+    """Variants 1 and 2 are draws, and not one way round of the picture."""
+    made = pipeline(replace(TINY, z_dim=4), pose="quarter")
+    decoder: Any = made.model.decoder
+    with torch.no_grad():
+        for block in (decoder.fc_z, decoder.fc_p, decoder.fc_out):
+            torch.nn.init.normal_(block.weight)
+    image = np.full((64, 64), 255, np.uint8)
+    image[10:50, 10] = 0
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (200, 3)).astype(np.float32)
+    answers = [made.field(image, variant, seed=3)(points) for variant in range(made.variants)]
+    assert made.variants == 8
+    assert all(not np.array_equal(one, other) for i, one in enumerate(answers) for other in answers[:i])
+    with torch.inference_mode():
+        picture = torch.from_numpy(image)[None, None].float() / 255
+        mean = made.model(torch.from_numpy(points)[None], picture)[0].numpy()
+    assert np.allclose(answers[0], mean, atol=1e-4)
+    assert np.array_equal(answers[2], made.field(image, 2, seed=3)(points))
