@@ -24,6 +24,7 @@ from pipelines.mesh import picture
 from pipelines.mesh.repair import Change
 from pipelines.mesh.straighten import level
 from pipelines.mesh.straighten import straighten as straightened
+from pipelines.synthetic.buildings import POSES
 from pipelines.synthetic.hidden_lines import Camera
 from pipelines.vitruvio.extraction import Field, extract
 from pipelines.vitruvio.inference import field_of
@@ -86,12 +87,14 @@ class VitruvioPipeline:
         ``threshold``; without them the published ones hold, canonical and 0.2.
 
         Raises:
-            WeightsError: if the folder or its weights do not fit.
+            WeightsError: if the folder or its weights do not fit, or one of the two values makes no sense.
         """
         folder = hub.resolve(name)
         values = checkpoint.read_config(folder)
         pose, threshold = values.pop("pose", "canonical"), values.pop("threshold", 0.2)
         try:
+            if pose not in POSES or not 0 < threshold < 1:
+                raise ValueError(f"pose {pose}, threshold {threshold}")
             model = OccupancyNetwork(OccupancyConfig(**values))
         except (TypeError, ValueError) as error:
             raise WeightsError(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pipelines.core import runtime
+from pipelines.core import checkpoint, runtime
+from pipelines.core.errors import WeightsError
 from pipelines.mesh import topology
 from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.hidden_lines import Camera
@@ -81,3 +83,18 @@ def test_a_latent_variable_alone_makes_the_variants() -> None:
         mean = made.model(torch.from_numpy(points)[None], picture)[0].numpy()
     assert np.allclose(answers[0], mean, atol=1e-4)
     assert np.array_equal(answers[2], made.field(image, 2, seed=3)(points))
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
+    pipeline(pose="free", threshold=0.3).save_pretrained(tmp_path)
+    again = VitruvioPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert (again.pose, again.threshold, again.model.config) == ("free", 0.3, TINY)
+
+
+@pytest.mark.parametrize("wrong", [{"pose": "quater"}, {"threshold": "0.2"}, {"threshold": float("nan")}])
+def test_values_beside_the_network_are_checked(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    made = pipeline()
+    checkpoint.save_component(tmp_path, made.model, asdict(TINY) | wrong)
+    with pytest.raises(WeightsError) as raised:
+        VitruvioPipeline.from_pretrained(tmp_path)
+    assert raised.value.code == "weights.mismatch"
