@@ -32,6 +32,7 @@ from pipelines.vitruvio.sketch import PreparedSketch, prepare
 from pipelines.vitruvio.view import fitted_camera, outline
 
 STEPS = ("prepare the sketch", "read it", "find the surface", "clean up", "compare")
+APART = 0.02  # logits; moves a surface by less than a thousandth of the box
 VARIANTS_LATENT = 8  # draws of the latent variable that are offered
 DETAILS = {1: (16, 2), 2: (24, 2), 3: (32, 2)}  # cells of the first round and doublings: 64, 96 or 128 along a side
 DOUBTFUL = 0.5  # confidence below which a result is called doubtful; see the card for how often that is right
@@ -160,7 +161,7 @@ class VitruvioPipeline:
         logits = self.field(prepared.image, variant, seed)
         clock.tick("read")
         resolution, doublings = DETAILS[detail]
-        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings)
+        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings, apart=APART)
         raw = Mesh(found.vertices, found.faces)
         if not len(raw.faces):
             raise PipelineError(
