@@ -167,7 +167,11 @@ def finished(solid, close: float) -> Mesh | None:  # a manifold3d.Manifold, z up
         raw = to_mesh(solid.simplify(close))
     except NotSolid:
         return None
-    mesh = Mesh(y_up(raw.vertices), raw.faces)
+    # Blocks that were given one height differ in its last bits after an exact union.
+    vertices = y_up(raw.vertices)
+    low = vertices[:, 1].min()
+    vertices[vertices[:, 1] < low + close, 1] = low
+    mesh = Mesh(vertices, raw.faces)
     welded = repair(mesh, ["weld"]).mesh
     if not (topology.edge_report(mesh).closed and topology.edge_report(welded).closed):
         return None
