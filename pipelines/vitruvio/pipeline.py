@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from pipelines.core import checkpoint, hub, runtime
-from pipelines.core.errors import InputError, PipelineError, WeightsError
+from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.types import Finding, Image, Mesh, OnStep, report
 from pipelines.mesh import picture
 from pipelines.mesh.repair import Change
@@ -150,9 +150,8 @@ class VitruvioPipeline:
 
         Raises:
             InputError: as `sketch.prepare`; ``building.variant``, ``building.detail``, ``building.threshold`` or
-                ``building.view`` for a value out of range.
-            PipelineError: ``building.nothing`` if the network sees no building in the sketch.
-        """
+                ``building.view`` for a value out of range; ``building.nothing`` if the network sees no building.
+            """
         threshold = self.threshold if threshold is None else threshold
         self._check(view, variant, detail, threshold)
         clock = _Clock(on_step)
@@ -164,7 +163,7 @@ class VitruvioPipeline:
         found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings, apart=APART)
         raw = Mesh(found.vertices, found.faces)
         if not len(raw.faces):
-            raise PipelineError(
+            raise InputError(
                 "building.nothing",
                 "No building was recognised in this sketch",
                 seen=f"no point with a probability of {threshold} or more",
