@@ -13,7 +13,7 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -22,7 +22,7 @@ from typing import Any
 
 from pipelines.core.errors import Cancelled, WeightsError
 from pipelines.core.types import Finding
-from studio import __version__, media, recipe, registry, weights
+from studio import __version__, media, meshes, recipe, registry, weights
 from studio.errors import UsageError
 from studio.recipe import InputRef, Recipe
 from studio.settings import Settings
@@ -56,7 +56,7 @@ class Draft:
 
     Attributes:
         recipe: The recipe.
-        inputs: Slot -> decoded array.
+        inputs: Slot -> decoded array or mesh.
         weights: Name -> what was found.
         findings: Of reading the inputs.
         differences: What is not as the recipe says (only after `Engine.reopen`).
@@ -170,6 +170,12 @@ class Engine:
             if slot.role == "mask":
                 size = inputs["person"].shape[:2]
                 inputs[slot.name] = media.decode_mask(data[slot.name], name, size, max_megapixels=limit)
+            elif slot.role == "mesh":
+                inputs[slot.name] = meshes.decode(data[slot.name], name)
+            elif slot.role == "sketch" and media.is_svg(data[slot.name], name):
+                from pipelines.vitruvio.sketch import from_svg
+
+                inputs[slot.name] = from_svg(data[slot.name])
             else:
                 inputs[slot.name], info = media.decode(data[slot.name], name, max_megapixels=limit)
                 findings += info.findings
@@ -242,9 +248,22 @@ class Engine:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Artefact:
         """Run a draft and write the result; the target is tried before any work is done."""
-        self.store.check(target)
+        return self.execute_all(draft, (target,), on_progress=on_progress, cancelled=cancelled)[0]
+
+    def execute_all(
+        self,
+        draft: Draft,
+        targets: Sequence[Target],
+        *,
+        on_progress: OnProgress | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[Artefact]:
+        """Run a draft once and write the result to each target, one format after the other."""
+        for target in targets:
+            self.store.check(target)
         outcome = self.perform(draft, on_progress=on_progress, cancelled=cancelled)
-        return self.store.write(outcome.product, draft.recipe, outcome.receipt, outcome.environment, target)
+        made = (outcome.product, draft.recipe, outcome.receipt, outcome.environment)
+        return [self.store.write(*made, target) for target in targets]
 
     def _load(self, path: str, found: Resolved) -> Any:
         key = (path, str(found.folder))

@@ -8,6 +8,7 @@ of a short list (no PostScript, no PDF), its size is read from the header before
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,12 @@ def _open(data: bytes, name: str, max_megapixels: float) -> Pillow.Image:
     if picture.width * picture.height > max_megapixels * 1e6:
         raise _too_large(f"{name}: {picture.width} x {picture.height}", f"{max_megapixels:g} megapixels")
     return picture
+
+
+def is_svg(data: bytes, name: str) -> bool:
+    """Whether a file is meant as an SVG drawing, by its suffix or its beginning."""
+    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return name.lower().endswith(".svg") or (head[:1] == b"<" and re.search(rb"<(\w+:)?svg\b", head) is not None)
 
 
 def _looks_like(data: bytes) -> str:

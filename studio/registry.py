@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core.types import Finding, Image, Mask, OnStep
-from studio import disk
+from pipelines.core.types import Finding, Image, Mask, Mesh, OnStep
+from studio import disk, meshes
+from studio.building_settings import BuildingSettings, PassportSettings, RepairSettings
 from studio.errors import UsageError
 from studio.recipe import Recipe, bad
 
@@ -22,13 +23,14 @@ class Slot:
 
     Attributes:
         name: Key in the recipe.
-        role: ``photo`` or ``mask`` (a mask has the size of the slot ``person``).
+        role: ``photo``, ``mask`` (it has the size of the slot ``person``), ``sketch`` (a picture or an SVG drawing) or
+            ``mesh``.
         title: For people.
         required: Whether it must be given.
     """
 
     name: str
-    role: Literal["photo", "mask"]
+    role: Literal["photo", "mask", "sketch", "mesh"]
     title: str
     required: bool = True
 
@@ -38,7 +40,8 @@ class Call:
     """What a runner gets.
 
     Attributes:
-        inputs: Slot -> (H, W, 3) uint8 sRGB photo or (H, W) uint8 mask; optional slots that were not given are absent.
+        inputs: Slot -> (H, W, 3) uint8 sRGB photo or sketch, (H, W) uint8 mask, or Mesh (millimetres, z up); optional
+            slots that were not given are absent.
         settings: The kind's settings model.
         seed: Of every random draw.
         load: ``(class path, weights name) -> pipeline``; loaded pipelines stay warm.
@@ -70,11 +73,14 @@ class Product:
     """What a runner returns.
 
     Attributes:
-        pixels: (H, W, 3) uint8, or (H, W) uint8 grey or palette indices; None for a document.
+        pixels: (H, W, 3) uint8, or (H, W) uint8 grey or palette indices; None for a document or a mesh.
         palette: RGB values of the palette indices, or None.
-        document: JSON-ready answer; None for a picture.
+        document: JSON-ready answer; None for a picture or a mesh.
+        mesh: Millimetres, z up, base on z = 0, coordinates as float32 holds them; None for anything else.
+        title: Of a mesh, for the formats that have one.
+        preview: (H, W, 3) uint8 picture of what is no picture itself, or None.
         edit: Declared edit, for results that change a photo.
-        receipt: Further facts for the receipt.
+        receipt: Further facts for the receipt; of a mesh also its ``passport``.
         findings: What checks noticed.
         layers: Name -> array worth showing.
         timings: Seconds by step.
@@ -83,6 +89,9 @@ class Product:
     pixels: Any = None
     palette: list[int] | None = None
     document: dict[str, Any] | None = None
+    mesh: Mesh | None = None
+    title: str = ""
+    preview: Image | None = None
     edit: Edit | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -116,6 +125,10 @@ class ParseSettings(_Settings):
 
     layout: Literal["nine", "lip"] = Field(default="nine", description="Nine classes, or LIP ids with left and right")
     person_index: int = Field(default=0, ge=0, le=99, description="Which person, 0 is the largest")
+
+
+class SketchSettings(_Settings):
+    """Settings of ``building-plan``: none."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +168,8 @@ class Kind:
 PICTURES = ("png", "jpeg", "webp")
 _PERSON = Slot("person", "photo", "photo of the person")
 _GARMENT = Slot("garment", "photo", "photo of the garment")
+_SKETCH = Slot("sketch", "sketch", "sketch of a building, a picture or SVG")
+_MESH = Slot("mesh", "mesh", "mesh file in millimetres")
 _TRYON = ("viton-hd", "parsing", "pose", "garment")
 
 KINDS: dict[str, Kind] = {
@@ -199,6 +214,46 @@ KINDS: dict[str, Kind] = {
             ("parsing", "pose"),
             "studio.runners.person:parse",
             ("png",),
+        ),
+        Kind(
+            "building",
+            "A printable building from a perspective sketch",
+            BuildingSettings,
+            (_SKETCH,),
+            ("vitruvio",),
+            ("vitruvio",),
+            "studio.runners.building:run",
+            meshes.FORMATS,
+        ),
+        Kind(
+            "building-plan",
+            "What the network will see of a sketch: the drawing to check before a building is made",
+            SketchSettings,
+            (_SKETCH,),
+            ("vitruvio",),
+            ("vitruvio",),
+            "studio.runners.building:plan",
+            ("png",),
+        ),
+        Kind(
+            "passport",
+            "What a slicer and a printer will make of a mesh",
+            PassportSettings,
+            (_MESH,),
+            (),
+            (),
+            "studio.runners.mesh:examine",
+            ("json",),
+        ),
+        Kind(
+            "repair",
+            "A mesh made closed and printable by named repairs",
+            RepairSettings,
+            (_MESH,),
+            (),
+            (),
+            "studio.runners.mesh:repair",
+            meshes.FORMATS,
         ),
     )
 }
@@ -269,6 +324,6 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def default_name(row: Kind, files: Mapping[str, str | Path]) -> str:
-    """A file name for a result nobody named: the stems of its photos, joined."""
-    stems = [Path(files[slot.name]).stem for slot in row.slots if slot.role == "photo" and slot.name in files]
+    """A file name for a result nobody named: the stems of its inputs but masks, joined."""
+    stems = [Path(files[slot.name]).stem for slot in row.slots if slot.role != "mask" and slot.name in files]
     return disk.shorten("-".join([*stems, *([] if row.name == "tryon" else [row.name])]), 120) or row.name

@@ -1,4 +1,4 @@
-"""Results again: what a file says about itself, and whether it can be made once more, pixel for pixel."""
+"""Results again: what a file says about itself, and whether it can be made once more, to the last pixel or corner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError, PipelineError, WeightsError
-from studio import media, registry, sealing, sidecar, store
+from pipelines.core.types import Mesh
+from studio import media, meshes, registry, sealing, sidecar, store
 from studio.engine import Engine, OnProgress
 from studio.errors import UsageError
 from studio.sidecar import Sidecar
@@ -22,7 +23,8 @@ def explain(engine: Engine, path: Path) -> dict[str, Any]:
     seal, notes = sidecar.read(path)
     shown = _content(path, seal)
     if shown is None or sealing.content_hash(shown) != seal.output.pixels_sha256:
-        notes = [*notes, "the pixels are not those that were written: the file was changed since"]
+        what = "the triangles" if seal.output.format in meshes.FORMATS else "the pixels"
+        notes = [*notes, f"{what} are not those that were written: the file was changed since"]
     missing: list[str] = []
     differences: list[str] = []
     try:
@@ -49,6 +51,8 @@ def explain(engine: Engine, path: Path) -> dict[str, Any]:
 def _content(path: Path, seal: Sidecar) -> Any:
     """What the file shows, or None if it can no longer be read as what it claims to be."""
     data = media.read_bytes(path)
+    if seal.output.format in meshes.FORMATS:
+        return meshes.content(data, seal.output.format)  # refuses what is damaged or too large
     if seal.output.format != "json":
         media.decode(data, path.name, max_megapixels=178.0)  # untrusted: bounds and damage are checked here
     try:
@@ -126,6 +130,8 @@ def rerun(
 def _compare(then: Any, now: Any) -> dict[str, Any]:
     import numpy as np
 
+    if isinstance(then, Mesh) and isinstance(now, Mesh):
+        return meshes.compare(then, now)
     if isinstance(then, dict) or isinstance(now, dict) or then is None:
         same = then == now
         return {"same": same, "text": "the same document" if same else "another document"}
@@ -165,6 +171,7 @@ def lines(told: dict[str, Any]) -> list[str]:
         outside = edit.get("changed_outside_mask")
         count = "not measured (JPEG)" if outside is None else outside
         rows.append(("edited", f"{edit.get('mask_pixels')} pixels in the mask; outside it changed: {count}"))
+    rows += [(str(c.get("name")), c.get("message")) for c in _dicts(receipt.get("changes"))]
     rows += [(str(f.get("severity")), f.get("message")) for f in _dicts(receipt.get("findings"))]
     timings = receipt.get("timings")
     if isinstance(timings, dict):
@@ -173,7 +180,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     rows += [("missing", text) for text in told["missing"]]
     rows += [("differs", text) for text in told["differences"]]
     if not told["missing"] and not told["differences"]:
-        rows.append(("rerun", "everything is as it was: studio rerun should give the same pixels"))
+        rows.append(("rerun", "everything is as it was: studio rerun should give the same result"))
     plain = ((name, str(value)[:300]) for name, value in rows)
     return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{name:<20}{text}") for name, text in plain]
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from studio import pictures, sidecar
+from pipelines.core.types import Mesh
+from studio import meshes, pictures, sidecar
 from studio.recipe import Recipe
 from studio.registry import Edit, Product
 from studio.sidecar import Output, Sidecar
@@ -16,6 +17,9 @@ def encode(product: Product, format: str, quality: int) -> bytes:
     """The product as a file without sidecar."""
     if product.document is not None:
         return _document_text(product.document).encode()
+    if product.mesh is not None:
+        passport = product.receipt.get("passport")
+        return meshes.encode(product.mesh, format, passport=passport, title=product.title)
     return pictures.encode(product.pixels, format, quality=quality, palette=product.palette)
 
 
@@ -24,7 +28,9 @@ def _document_text(document: dict[str, Any]) -> str:
 
 
 def content(body: bytes, format: str) -> Any:
-    """What a file shows: its decoded pixels, or its document without sidecar."""
+    """What a file shows: its decoded pixels, its mesh, or its document without sidecar."""
+    if format in meshes.FORMATS:
+        return meshes.content(body, format)
     if format != "json":
         return pictures.pixels_of(body)
     document = json.loads(body)
@@ -36,6 +42,8 @@ def content_hash(shown: Any) -> str:
     """Hash of what `content` returns."""
     if isinstance(shown, dict):
         return hashlib.sha256(_document_text(shown).encode()).hexdigest()
+    if isinstance(shown, Mesh):
+        return meshes.hash_mesh(shown)
     return sidecar.hash_pixels(shown)
 
 
@@ -87,4 +95,28 @@ def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
     if format == "json":
         document = {**json.loads(body), pictures.SIDECAR_KEY: json.loads(seal.text())}
         return (json.dumps(document, indent=1) + "\n").encode()
+    if format in meshes.FORMATS:
+        return meshes.embed(body, format, seal.text())
     return pictures.embed(body, format, seal.text())
+
+
+def mesh_as(data: bytes, seal: Sidecar, format: str) -> bytes:
+    """A mesh of ours in another format, with its sidecar inside: what a rerun into that format would write.
+
+    Args:
+        data: The file.
+        seal: Its sidecar.
+        format: One of studio/meshes.py.
+
+    Raises:
+        InputError: ``mesh.*`` if the file is damaged.
+        PipelineError: ``mesh.needs-extra`` for IFC without its library.
+    """
+    if seal.output.format == format:
+        return data
+    meshes.check(format)
+    mesh = meshes.rounded(meshes.content(data, seal.output.format))
+    product = Product(mesh=mesh, receipt=seal.receipt, title=seal.recipe.kind.capitalize())
+    body = encode(product, format, seal.output.quality)
+    new = seal_of(product, body, seal.recipe, {}, seal.environment, format, seal.output.quality)
+    return embed(body, format, new)

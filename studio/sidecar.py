@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import InputError
-from studio import __version__, media, pictures
+from studio import __version__, media, meshes, pictures
 from studio.recipe import Recipe, Sha256, bad, read_json
 
 SCHEMA = "studio.sidecar/1"
@@ -21,18 +21,19 @@ class Output(BaseModel):
     """The file that belongs to a sidecar.
 
     Attributes:
-        format: ``png``, ``jpeg``, ``webp`` or ``json``.
+        format: ``png``, ``jpeg``, ``webp``, ``json``, or one of studio/meshes.py.
         quality: JPEG quality.
-        width: Pixels; 0 for JSON.
-        height: Pixels; 0 for JSON.
-        pixels_sha256: Of the array that decoding the file gives; for JSON, of the document's canonical text.
+        width: Pixels; 0 for what is no picture.
+        height: Pixels; 0 for what is no picture.
+        pixels_sha256: Of the array that decoding the file gives; for JSON, of the document's canonical text; for a
+            mesh, of its corners and triangles.
         sha256: Of the whole file; only beside the file, which cannot hold its own hash.
         bytes: Its size; only beside the file.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: Literal["png", "jpeg", "webp", "json"]
+    format: Literal["png", "jpeg", "webp", "json", "3mf", "stl", "obj", "ply", "glb", "ifc"]
     quality: int = Field(default=95, ge=1, le=100)
     width: int = Field(default=0, ge=0, le=10**6)
     height: int = Field(default=0, ge=0, le=10**6)
@@ -96,7 +97,7 @@ def read(path: Path) -> tuple[Sidecar, list[str]]:
     """The sidecar of a file of ours, from inside it or from beside it.
 
     Args:
-        path: A picture or JSON document that the studio made.
+        path: A picture, mesh or JSON document that the studio made.
 
     Returns:
         The sidecar, and what does not agree between file and sidecar (empty when all is as it was written).
@@ -129,7 +130,10 @@ def read(path: Path) -> tuple[Sidecar, list[str]]:
 
 
 def embedded(data: bytes) -> str | None:
-    """The sidecar text inside a file of ours (picture or JSON document), or None."""
+    """The sidecar text inside a file of ours (picture, mesh or JSON document), or None."""
+    held_by_mesh = meshes.embedded_sidecar(data)
+    if held_by_mesh is not None:
+        return held_by_mesh
     if data[:1] in (b"{", b"[", b" ", b"\n"):
         document = read_json(data, limit=64 * 1024 * 1024)
         held = document.get(pictures.SIDECAR_KEY) if isinstance(document, dict) else None

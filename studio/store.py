@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError
-from studio import disk, media, pictures, sealing, sidecar
+from studio import disk, media, meshes, pictures, sealing, sidecar
 from studio.database import open_database
 from studio.errors import OutputError, UsageError
 from studio.recipe import InputRef, Recipe
 from studio.registry import Product
 from studio.sidecar import Sidecar
 
-SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json"}
-FORMAT_OF = {**pictures.SUFFIXES, ".json": "json"}
+SUFFIX_OF = {
+    "png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json",
+    **{name: suffix for suffix, name in meshes.SUFFIXES.items()},
+}  # fmt: skip
+FORMAT_OF = {**pictures.SUFFIXES, ".json": "json", **meshes.SUFFIXES}
 TRASH_DAYS = 30
 
 
@@ -104,7 +107,9 @@ class Store:
 
         Raises:
             OutputError: ``output.unwritable`` or ``output.disk-full``.
+            PipelineError: ``mesh.needs-extra`` for a format whose library is not installed.
         """
+        meshes.check(target.format)
         with disk.told(target.path):  # a name that fits need not fit with what stands beside it
             for path in (target.path, sidecar.path_beside(target.path), layers_beside(target.path)):
                 disk.check_name(path)
@@ -155,6 +160,7 @@ class Store:
                     disk.sync_folder(path.parent)
         artefact = Artefact(path, sidecar.path_beside(path), beside, layers_beside(path) if wanted else None)
         self._enter(artefact)
+        self._keep_preview(product, beside.output.sha256)
         return artefact
 
     def trash(self, path: Path) -> Path:
@@ -198,6 +204,20 @@ class Store:
                 "commercial, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
+
+    def preview_path(self, file_sha256: str) -> Path:
+        """Where a small PNG of the result with this hash is or would be: only for what is no picture itself."""
+        return self.home / "thumbnails" / file_sha256[:2] / f"{file_sha256}.png"
+
+    def _keep_preview(self, product: Product, file_sha256: str | None) -> None:
+        if product.preview is None or file_sha256 is None:
+            return
+        path = self.preview_path(file_sha256)
+        with contextlib.suppress(OSError):  # as in `_enter`: the artefact is whole without it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with disk.temporary(path) as part:
+                disk.write(part, pictures.thumbnail(product.preview))
+                os.replace(part, path)
 
     def gallery(self, *, kind: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """What was made, newest first, as far as the files are still there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ MOST_BYTES = 400_000_000
 STL_FACE = 50  # bytes of a triangle in a binary STL, after a header of 84
 
 
-def encode(mesh: Mesh, format: str, *, passport: Passport | None = None, name: str = "") -> bytes:
+def encode(mesh: Mesh, format: str, *, passport: Passport | Mapping[str, Any] | None = None, name: str = "") -> bytes:
     """Write a mesh.
 
     Args:
         mesh: Millimetres, z up.
         format: One of ``FORMATS``.
-        passport: Its print passport; only 3MF can carry it, other formats leave it out.
+        passport: Its print passport, or the passport's fields; only 3MF can carry it, other formats leave it out.
         name: Title, for the formats that have one (3MF, IFC).
 
     Raises:
@@ -46,7 +47,8 @@ def encode(mesh: Mesh, format: str, *, passport: Passport | None = None, name: s
     mesh = checked(mesh)
     mesh = submesh(mesh, np.ones(len(mesh.faces), dtype=bool))
     if format == "3mf":
-        return threemf.write(mesh, passport=passport.as_dict() if passport else None, name=name)
+        fields = passport.as_dict() if isinstance(passport, Passport) else passport
+        return threemf.write(mesh, passport=fields, name=name)
     if format == "ifc":
         from pipelines.mesh.ifc import write
 

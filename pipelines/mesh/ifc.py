@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from pipelines.core.errors import PipelineError
+import re
+from importlib.util import find_spec
+
+import numpy as np
+
+from pipelines.core.errors import InputError, PipelineError
 from pipelines.core.types import Mesh
+
+
+def check() -> None:
+    """Find out before the work whether IFC can be written.
+
+    Raises:
+        PipelineError: ``mesh.needs-extra`` when ifcopenshell is not installed.
+    """
+    if find_spec("ifcopenshell") is None:
+        raise PipelineError("mesh.needs-extra", "IFC files need ifcopenshell", seen="not installed",
+                            remedy="pip install 'creative-studio[aec]'")  # fmt: skip
 
 
 def write(mesh: Mesh, *, name: str) -> bytes:
@@ -12,12 +28,10 @@ def write(mesh: Mesh, *, name: str) -> bytes:
     Raises:
         PipelineError: ``mesh.needs-extra`` when ifcopenshell is not installed.
     """
-    try:
-        import ifcopenshell  # pyright: ignore[reportMissingImports]
-        import ifcopenshell.guid  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise PipelineError("mesh.needs-extra", "IFC files need ifcopenshell", seen="not installed",
-                            remedy="pip install 'creative-studio[aec]'") from None  # fmt: skip
+    check()
+    import ifcopenshell  # pyright: ignore[reportMissingImports]
+    import ifcopenshell.guid  # pyright: ignore[reportMissingImports]
+
     file = ifcopenshell.file(schema="IFC4")
 
     def rooted(kind: str, title: str, **more: object):  # an ifcopenshell entity
@@ -56,3 +70,24 @@ def write(mesh: Mesh, *, name: str) -> bytes:
     )  # fmt: skip
     rooted("IfcRelContainedInSpatialStructure", "", RelatingStructure=parent, RelatedElements=[element])
     return file.to_string().encode("utf-8")
+
+
+def read_own(data: bytes) -> Mesh:
+    """The mesh in a file that ``write`` made, and in no other: the first list of points and the first set of triangles.
+
+    Raises:
+        InputError: ``mesh.unreadable``.
+    """
+    text = data.decode("utf-8", "replace")
+    points = re.search(r"=\s*IFCCARTESIANPOINTLIST3D\(\((.*?)\)\)", text, re.DOTALL)
+    faces = re.search(r"=\s*IFCTRIANGULATEDFACESET\([^()]*\((.*?)\)\)", text, re.DOTALL)
+    try:
+        if points is None or faces is None:
+            raise ValueError("no list of points or no set of triangles")
+        vertices, corners = (re.split(r"[(),\s]+", found[1].strip("() \n")) for found in (points, faces))
+        return Mesh(
+            np.array(vertices, dtype=np.float64).reshape(-1, 3), np.array(corners, dtype=np.int64).reshape(-1, 3) - 1
+        )
+    except ValueError as error:
+        raise InputError("mesh.unreadable", "This IFC file is not one that the studio wrote", seen=str(error)[:160],
+                         remedy="Export it as 3MF, STL, OBJ, PLY or GLB") from None  # fmt: skip

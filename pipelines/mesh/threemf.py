@@ -12,6 +12,7 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -50,7 +51,7 @@ _RELATIONS = (
 _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError)
 
 
-def write(mesh: Mesh, *, passport: dict[str, Any] | None = None, name: str = "") -> bytes:
+def write(mesh: Mesh, *, passport: Mapping[str, Any] | None = None, name: str = "") -> bytes:
     """Write a mesh in millimetres; the same mesh gives the same bytes.
 
     Triangles that name a corner twice have no area and are forbidden in 3MF: they are left out.
@@ -68,21 +69,41 @@ def write(mesh: Mesh, *, passport: dict[str, Any] | None = None, name: str = "")
         lines.append(f'<metadata name="Title">{escape(name)}</metadata>')
     lines.append('<metadata name="Application">Creative Studio</metadata>')
     if passport is not None:
-        text = json.dumps(passport, ensure_ascii=False, sort_keys=True, allow_nan=False)
-        lines.append(f'<metadata name="{PASSPORT}" preserve="1">{escape(text)}</metadata>')
+        lines.append(_metadata(PASSPORT, json.dumps(passport, ensure_ascii=False, sort_keys=True, allow_nan=False)))
     title = f" name={quoteattr(name)}" if name else ""
     lines.append(f'<resources><object id="1" type="model"{title}><mesh><vertices>')
     lines += [f'<vertex x="{x:.9g}" y="{y:.9g}" z="{z:.9g}"/>' for x, y, z in mesh.vertices.tolist()]
     lines.append("</vertices><triangles>")
     lines += [f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in mesh.faces.tolist() if a != b != c != a]
     lines.append('</triangles></mesh></object></resources><build><item objectid="1"/></build></model>')
+    return _pack("\n".join(lines))
+
+
+def _metadata(name: str, text: str) -> str:
+    return f'<metadata name="{name}" preserve="1">{escape(text)}</metadata>'
+
+
+def _pack(model: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for part, text in (("[Content_Types].xml", _TYPES), ("_rels/.rels", _RELATIONS), (MODEL, "\n".join(lines))):
+        for part, text in (("[Content_Types].xml", _TYPES), ("_rels/.rels", _RELATIONS), (MODEL, model)):
             entry = zipfile.ZipInfo(part, (1980, 1, 1, 0, 0, 0))
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, text.encode("utf-8"))
     return packed.getvalue()
+
+
+def with_metadata(data: bytes, name: str, text: str) -> bytes:
+    """A file that ``write`` made, with one more text in it.
+
+    Args:
+        data: The file.
+        name: ``passport:`` and a word; ``read_metadata`` finds it under this name.
+        text: Without control characters, which XML cannot hold.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        before, mark, after = archive.read(MODEL).decode("utf-8").partition("<resources>")
+    return _pack(f"{before}{_metadata(name, text)}\n{mark}{after}")
 
 
 def read(data: bytes) -> Mesh:
@@ -106,8 +127,7 @@ def read_passport(data: bytes) -> dict[str, Any] | None:
     Raises:
         InputError: ``mesh.unreadable``.
     """
-    package = _Package(data)
-    text = package.part(package.root()).passport
+    text = read_metadata(data, PASSPORT)
     if text is None:
         return None
     try:
@@ -117,12 +137,22 @@ def read_passport(data: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def read_metadata(data: bytes, name: str) -> str | None:
+    """The text that a file holds under this name, see ``with_metadata``; or None.
+
+    Raises:
+        InputError: ``mesh.unreadable``.
+    """
+    package = _Package(data)
+    return package.part(package.root()).metadata.get(name)
+
+
 def _unreadable(why: str) -> InputError:
     return InputError("mesh.unreadable", "The 3MF file cannot be read", seen=why, remedy="Export the mesh again")
 
 
 class _Part:
-    """What one model part says: unit, objects by id, items to build, passport."""
+    """What one model part says: unit, objects by id, items to build, metadata of this project."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -130,7 +160,8 @@ class _Part:
         self.items: list[tuple[tuple[str, str], NDArray[np.float64]]] = []
         self.meshes: dict[str, Mesh] = {}
         self.components: dict[str, list[tuple[tuple[str, str], NDArray[np.float64]]]] = {}
-        self.passport: str | None = None
+        self.metadata: dict[str, str] = {}
+        self._name = ""
         self._object = ""
         self._vertices: list[tuple[float, float, float]] = []
         self._faces: list[tuple[int, int, int]] = []
@@ -158,8 +189,8 @@ class _Part:
             if unit not in MILLIMETRES:
                 raise _unreadable(f"unit {unit}")
             self.unit = MILLIMETRES[unit]
-        elif tag == f"{CORE} metadata" and given.get("name") == PASSPORT:
-            self._text = []
+        elif tag == f"{CORE} metadata" and given.get("name", "").startswith("passport:"):
+            self._name, self._text = given["name"], []
 
     def text(self, piece: str) -> None:
         if self._text is not None:
@@ -171,7 +202,7 @@ class _Part:
             self.meshes[self._object] = Mesh(np.array(self._vertices, dtype=np.float64).reshape(-1, 3), faces)
             self._vertices, self._faces = [], []
         elif tag == f"{CORE} metadata" and self._text is not None:
-            self.passport, self._text = "".join(self._text), None
+            self.metadata[self._name], self._text = "".join(self._text), None
 
 
 class _Package:

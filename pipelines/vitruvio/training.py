@@ -24,7 +24,7 @@ from pipelines.synthetic.buildings import POSES, QUERY, sample_building, sample_
 from pipelines.synthetic.linework import draw, sample_hand, sample_view
 from pipelines.vitruvio.network import CONFIGS, OccupancyConfig, OccupancyNetwork
 
-POLICIES = {"quarter": "quadrant", "canonical": "free", "free": "free"}  # where the camera may stand for each pose
+POLICIES = {"quarter": "quadrant", "canonical": "around", "free": "around"}  # where the camera may stand for each pose
 
 _KEPT_POINTS = 2048
 _FRESH = 4  # one drawing in so many is new
@@ -88,7 +88,7 @@ def train(
         evaluate=evaluate,
         log=log,
     )
-    checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
+    checkpoint.save_component(Path(folder) / "weights", model, asdict(shape) | {"pose": pose, "threshold": 0.5})
     return Path(folder) / "weights"
 
 

@@ -251,13 +251,19 @@ def bfloat16(context: Context) -> list[Figure]:
 
 
 def bench(context: Context) -> list[Figure]:
-    """The networks at their published size: total of our path against a plain eager float32 forward."""
+    """The networks at their published size, against the plain networks in the same run."""
     target = context.scratch / "bench.json"
     context.run([sys.executable, "-m", "tests.benchmarks", "--out", str(target)])
     got = json.loads(target.read_text(encoding="utf-8"))
-    bound = 2.0 if got["bf16_in_hardware"] else None
-    rows = [Figure(f"{row['name']} seconds", row["seconds"]) for row in got["networks"]]
-    return [Figure("ratio_to_eager_fp32", got["ratio"], bound), *rows]
+    tryon, building = got["viton-hd"], got["vitruvio"]
+    bound = 2.0 if tryon["bf16_in_hardware"] else None
+    return [
+        Figure("viton-hd ratio_to_eager_fp32", tryon["ratio"], bound),
+        *(Figure(f"{row['name']} seconds", row["seconds"]) for row in tryon["networks"]),
+        Figure("vitruvio seconds", building["seconds"], 2.5, "<="),
+        Figure("vitruvio ratio_to_plain", building["ratio_to_plain"]),
+        Figure("vitruvio ratio_to_dense", building["ratio_to_dense"]),
+    ]
 
 
 def fresh(context: Context) -> list[Figure]:

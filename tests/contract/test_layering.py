@@ -18,9 +18,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines.core", "pipelines"),
     tuple(f"pipelines.{name}" for name in (*SYSTEMS, *SHARED)),
     ("studio.errors", "studio.setup_env"),
-    ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.pictures", "studio.sidecar",
+    ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.meshes", "studio.pictures", "studio.sidecar",
      "studio.provenance", "studio.weights"),
-    ("studio.database", "studio.registry", "studio.runners", "studio.sealing", "studio.store",
+    ("studio.building_settings", "studio.database", "studio.registry", "studio.runners", "studio.sealing", "studio.store",
      "studio.engine", "studio.systems"),
     ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.executors", "studio.remote"),
     ("studio.page", "studio.doctor", "studio.api", "studio.commands", "studio.cli", "studio.ui", "studio.demo",
@@ -137,8 +137,8 @@ def test_networks_do_not_know_each_other(system: str) -> None:
 
 
 def test_only_the_engine_calls_pipelines() -> None:
-    """Besides the core's words, pipelines are imported by runners and by what trains and scores, late."""
-    allowed = ("studio.engine", "studio.runners", "studio.systems", "studio.doctor")
+    """Besides the core's words, pipelines are imported by runners, by what trains and scores, and for mesh files."""
+    allowed = ("studio.meshes", "studio.engine", "studio.runners", "studio.systems", "studio.doctor")
     for name in (name for name in MODULES if name.startswith("studio")):
         beyond = {o for o in imports(name) if o.startswith("pipelines.") and not o.startswith("pipelines.core")}
         assert not beyond or name.startswith(allowed), (name, beyond)

@@ -1,0 +1,67 @@
+"""Shaded pictures of a mesh, by casting a ray per pixel: what a page, a sheet or a gallery shows of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.types import Image, Mesh
+from pipelines.mesh.topology import scene, tensor
+
+PAPER = (250, 249, 246)
+_STONE, _LINE = np.array([222, 214, 200], np.float32), np.array([58, 56, 54], np.float32)
+_SUPERSAMPLING = 2
+_FOLD = 0.94  # cosine between neighbouring normals below which a line is drawn
+_STEP = 0.02  # jump in depth, of the distance, at which a line is drawn
+
+
+def shaded(mesh: Mesh, eye: NDArray[np.float64], axes: NDArray[np.float64], size: int = 256) -> Image:
+    """Look at a mesh.
+
+    Args:
+        mesh: In any frame.
+        eye: (3,) position of the camera, outside of the mesh.
+        axes: (3, 3) rows: right, up and backwards.
+        size: Side of the picture in pixels; what is seen is centred and fills it up to a margin.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    wide = size * _SUPERSAMPLING
+    seen = (mesh.vertices - eye) @ axes.T
+    flat = seen[:, :2] / np.maximum(-seen[:, 2:], 1e-6)
+    low, high = flat.min(0), flat.max(0)
+    half = max(float((high - low).max()), 1e-6) / 2 * 1.14
+    across = (low[0] + high[0]) / 2 + (np.arange(wide) + 0.5 - wide / 2) / (wide / 2) * half
+    up = (low[1] + high[1]) / 2 - (np.arange(wide) + 0.5 - wide / 2) / (wide / 2) * half
+    direction = np.stack(np.broadcast_arrays(across[None, :, None], up[:, None, None], -1.0), -1)[..., 0, :] @ axes
+    rays = np.concatenate([np.broadcast_to(eye, direction.shape), direction], -1).astype(np.float32)
+    hits = scene(mesh).cast_rays(tensor(rays))
+    depth, normal = hits["t_hit"].numpy(), hits["primitive_normals"].numpy()
+    there = np.isfinite(depth)
+    light = np.array([0.35, 0.85, 0.4]) @ axes * 0.25 + np.array([-0.3, 0.62, 0.72]) @ axes
+    light = light / np.linalg.norm(light)
+    shade = 0.5 + 0.5 * np.clip(normal @ light.astype(np.float32), -0.6, 1)
+    picture = np.where(there[..., None], _STONE * shade[..., None], np.asarray(PAPER, np.float32))
+    picture = np.where(_lines(there, depth, normal)[..., None], _LINE, picture)
+    return np.asarray(
+        cv2.resize(np.clip(picture, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _lines(there: NDArray[np.bool_], depth: NDArray[np.float32], normal: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels where the surface ends, jumps or folds."""
+    lines = np.zeros(there.shape, bool)
+    near = np.where(there, depth, 0)
+    for axis in (0, 1):
+        first = [slice(None)] * 2
+        second = [slice(None)] * 2
+        first[axis], second[axis] = slice(None, -1), slice(1, None)
+        a, b = tuple(first), tuple(second)
+        both = there[a] & there[b]
+        edge = there[a] != there[b]
+        edge |= both & ((normal[a] * normal[b]).sum(-1) < _FOLD)
+        edge |= both & (np.abs(near[a] - near[b]) > _STEP * near[a])
+        lines[a] |= edge
+    return cv2.dilate(lines.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0

@@ -1,0 +1,318 @@
+"""Vitruvio: one sketch of a building in, one closed solid with a flat base out.
+
+The steps, in order: prepare the sketch, read it (the encoder), find the surface of the field (the decoder at the places
+that multiresolution extraction asks for), clean it up, and compare what came out with the drawing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from pipelines.core import checkpoint, hub, runtime
+from pipelines.core.errors import InputError, PipelineError, WeightsError
+from pipelines.core.types import Finding, Image, Mesh, OnStep, report
+from pipelines.mesh import picture
+from pipelines.mesh.straighten import level
+from pipelines.mesh.straighten import straighten as straightened
+from pipelines.synthetic.hidden_lines import Camera
+from pipelines.vitruvio.extraction import Field, extract
+from pipelines.vitruvio.inference import field_of
+from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
+from pipelines.vitruvio.sketch import PreparedSketch, prepare
+from pipelines.vitruvio.view import fitted_camera, outline
+
+STEPS = ("prepare the sketch", "read it", "find the surface", "clean up", "compare")
+VARIANTS_LATENT = 8  # draws of the latent variable that are offered
+DETAILS = {1: (16, 2), 2: (24, 2), 3: (32, 2)}  # cells of the first round and doublings: 64, 96 or 128 along a side
+DOUBTFUL = 0.5  # confidence below which a result is called doubtful; see the card for how often that is right
+
+
+@dataclass(frozen=True)
+class BuildingResult:
+    """A building.
+
+    Attributes:
+        mesh: One closed solid with a flat base; y up, bounding box centred at the origin, longest side 1, turned so
+            that the camera of the drawing stands between +x and +z, or where ``view`` said.
+        raw: The surface before the clean-up, in the network's own frame.
+        prepared: The sketch as the network saw it.
+        camera: From where the drawing was made, as far as outlines tell.
+        confidence: 0 to 1, what intersection over union with the building meant is to be expected.
+        variants: How many readings of this sketch there are; ``variant`` counts from 0.
+        changes: What the clean-up did, in words.
+        findings: Warnings and notes.
+        layers: ``prepared``, ``same view`` and ``from behind``, (h, w, 3) uint8.
+        timings: Seconds by step.
+    """
+
+    mesh: Mesh
+    raw: Mesh
+    prepared: PreparedSketch
+    camera: Camera
+    confidence: float
+    variants: int
+    changes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    layers: dict[str, Image]
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class VitruvioPipeline:
+    """An occupancy network with its sketch preparation and its clean-up."""
+
+    def __init__(
+        self, model: OccupancyNetwork, where: runtime.Runtime, *, pose: str = "canonical", threshold: float = 0.2
+    ) -> None:
+        self.model, self.runtime = model.to(where.device).eval(), where
+        self.pose, self.threshold = pose, threshold
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "vitruvio", *, device: str = "auto", dtype: str = "auto"
+    ) -> VitruvioPipeline:
+        """Load config.json and model.safetensors.
+
+        Besides the network's own values config.json may hold ``pose`` (how the training's buildings stood) and
+        ``threshold``; without them the published ones hold, canonical and 0.2.
+
+        Raises:
+            WeightsError: if the folder or its weights do not fit.
+        """
+        folder = hub.resolve(name)
+        values = checkpoint.read_config(folder)
+        pose, threshold = values.pop("pose", "canonical"), values.pop("threshold", 0.2)
+        try:
+            model = OccupancyNetwork(OccupancyConfig(**values))
+        except (TypeError, ValueError) as error:
+            raise WeightsError(
+                "weights.mismatch", "This folder does not describe an occupancy network", seen=f"{folder}: {error}"
+            ) from error
+        checkpoint.load_component(folder, model)
+        return cls(model, runtime.choose(device, dtype), pose=pose, threshold=threshold)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors (float16)."""
+        more = {"pose": self.pose, "threshold": self.threshold}
+        checkpoint.save_component(folder, self.model, asdict(self.model.config) | more)
+
+    @property
+    def variants(self) -> int:
+        """How many readings of one sketch there are: draws of a latent variable, or both ways round, or one."""
+        if self.model.config.z_dim:
+            return VARIANTS_LATENT
+        return 3 if self._mirrors else 1
+
+    @property
+    def _mirrors(self) -> bool:
+        # A picture's mirror image shows the building mirrored at x = z only if the camera stood between those axes.
+        return self.pose == "quarter"
+
+    def prepare(self, sketch: Image) -> PreparedSketch:
+        """What the network will see, for the user to check; raises as `sketch.prepare`."""
+        return prepare(sketch, size=self.model.config.picture_size)
+
+    def __call__(
+        self,
+        sketch: Image,
+        *,
+        view: tuple[float, float] | None = None,
+        variant: int = 0,
+        straighten: bool = True,
+        detail: int = 2,
+        threshold: float | None = None,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+    ) -> BuildingResult:
+        """Make a building.
+
+        Args:
+            sketch: (H, W, 3) uint8 RGB.
+            view: Azimuth and elevation in degrees from which it is drawn, if known. The building is then turned so that
+                what the drawing shows is what that camera sees: azimuth 0 looks at its +z side, 90 at its +x side.
+            variant: Which reading, from 0. Without a latent variable 0 is the mean of the drawing's reading and that of
+                its mirror image, 1 and 2 are each alone. With one 0 is the prior's mean, the others are draws.
+            straighten: Walls vertical, planes snapped; the largest body on a flat base is all that is done otherwise.
+            detail: 1, 2 or 3: 64, 96 or 128 cells along a side; 3 is what is published.
+            threshold: Occupancy probability of the surface; None takes that of the weights.
+            seed: Of the latent variable.
+            on_step: Called after each of `STEPS`; may raise ``Cancelled``.
+
+        Raises:
+            InputError: as `sketch.prepare`; ``building.variant``, ``building.detail``, ``building.threshold`` or
+                ``building.view`` for a value out of range.
+            PipelineError: ``building.nothing`` if the network sees no building in the sketch.
+        """
+        threshold = self.threshold if threshold is None else threshold
+        self._check(view, variant, detail, threshold)
+        clock = _Clock(on_step)
+        prepared = self.prepare(sketch)
+        clock.tick("prepare")
+        logits = self.field(prepared.image, variant, seed)
+        clock.tick("read")
+        resolution, doublings = DETAILS[detail]
+        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings)
+        raw = Mesh(found.vertices, found.faces)
+        if not len(raw.faces):
+            raise PipelineError(
+                "building.nothing",
+                "No building was recognised in this sketch",
+                seen=f"no point with a probability of {threshold} or more",
+                remedy="Draw the outline and the visible edges of one building, or lower --threshold",
+            )
+        clock.tick("surface")
+        clean = straightened(raw, probability(found.grid)) if straighten else level(raw)
+        mesh = _framed(clean.mesh)
+        clock.tick("clean")
+        near = None if view is None else (view[0] % 90, view[1])
+        camera, same = fitted_camera(mesh, outline(prepared.image), near=near)
+        confidence = same * expected_iou(found.grid, threshold)
+        layers = {
+            "prepared": np.repeat(prepared.image[..., None], 3, 2),
+            "same view": picture.shaded(mesh, camera.eye, camera.axes),
+            "from behind": _behind(mesh, camera),
+        }
+        clock.tick("compare")
+        findings = (*prepared.findings, *_doubts(confidence, same))
+        mesh, camera = _turned(mesh, camera, view)
+        return BuildingResult(
+            mesh=mesh,
+            raw=raw,
+            prepared=prepared,
+            camera=camera,
+            confidence=confidence,
+            variants=self.variants,
+            changes=tuple(clean.changes),
+            findings=findings,
+            layers=layers,
+            timings=clock.seconds,
+        )
+
+    def _check(self, view: tuple[float, float] | None, variant: int, detail: int, threshold: float) -> None:
+        if not 0 <= variant < self.variants:
+            raise InputError(
+                "building.variant", "There is no such variant", seen=variant, remedy=f"0 to {self.variants - 1}"
+            )
+        if detail not in DETAILS:
+            raise InputError("building.detail", "There is no such detail", seen=detail, remedy="1, 2 or 3")
+        if not 0 < threshold < 1:
+            raise InputError("building.threshold", "A threshold lies between 0 and 1", seen=threshold, remedy="Try 0.5")
+        if view is not None and not (np.isfinite(view).all() and -360 <= view[0] <= 360 and 0 <= view[1] <= 80):
+            raise InputError(
+                "building.view",
+                "This is no view of a building",
+                seen=f"azimuth {view[0]}, elevation {view[1]}",
+                remedy="Azimuth -360 to 360 and elevation 0 to 80 degrees, for example 45,20",
+            )
+
+    @torch.inference_mode()
+    def field(self, image: NDArray[np.uint8], variant: int = 0, seed: int = 0) -> Field:
+        """The occupancy logits of a prepared sketch.
+
+        Args:
+            image: (S, S) uint8, black ink on white.
+            variant: As in `__call__`.
+            seed: Of the latent variable.
+        """
+        both = self._mirrors and variant != 1
+        pictures = np.stack([image, image[:, ::-1]] if both else [image])
+        x = torch.from_numpy(pictures).to(self.runtime.device).float().div(255).unsqueeze(1)
+        x = x.expand(-1, self.model.config.channels, -1, -1)
+        with self.runtime.autocast():
+            codes = self.model.encode(x)
+        fields = [field_of(self.model, code[None].float(), self._latent(variant, seed)) for code in codes]
+        if not both:
+            return fields[0]
+        plain, mirrored = fields[0], _mirrored(fields[1])
+        if variant == 2:
+            return mirrored
+        return lambda points: (plain(points) + mirrored(points)) / 2
+
+    def _latent(self, variant: int, seed: int) -> Tensor | None:
+        if not self.model.config.z_dim or variant == 0:
+            return None
+        generator = torch.Generator().manual_seed(seed * VARIANTS_LATENT + variant)
+        return torch.randn(1, self.model.config.z_dim, generator=generator).to(self.runtime.device)
+
+
+def expected_iou(grid: NDArray[np.float32], threshold: float) -> float:
+    """The intersection over union to expect if the probabilities of a grid of logits are right."""
+    chance = _sigmoid(grid[::4, ::4, ::4])
+    inside = chance >= threshold
+    return float(chance[inside].sum() / max(1e-6, inside.sum() + chance[~inside].sum()))
+
+
+def probability(grid: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The field between the points of an extraction's grid, at no further cost: (N, 3) points -> (N,) probabilities."""
+    chance = _sigmoid(grid)
+
+    def at(points: NDArray[np.float32]) -> NDArray[np.float32]:
+        places = (np.asarray(points, np.float32) / np.float32(1.1) + np.float32(0.5)) * (len(grid) - 1)
+        return ndimage.map_coordinates(chance, places.T, order=1, mode="nearest")
+
+    return at
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def _mirrored(logits: Field) -> Field:
+    """The field mirrored at the plane x = z."""
+    return lambda points: logits(np.ascontiguousarray(points[:, ::-1]))
+
+
+def _framed(mesh: Mesh) -> Mesh:
+    """Bounding box centred at the origin, longest side 1."""
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    return replace(mesh, vertices=(mesh.vertices - (low + high) / 2) / float((high - low).max()))
+
+
+def _turned(mesh: Mesh, camera: Camera, view: tuple[float, float] | None) -> tuple[Mesh, Camera]:
+    """Turn by the quarters that lie between the camera's quadrant and the view's."""
+    quarters = 0 if view is None else int(view[0] // 90) % 4
+    if not quarters:
+        return mesh, camera
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float64)
+    return replace(mesh, vertices=mesh.vertices @ turn.T), replace(camera, azimuth=camera.azimuth + 90 * quarters)
+
+
+def _behind(mesh: Mesh, camera: Camera) -> Image:
+    """The mesh from the opposite side, a little above."""
+    other = replace(camera, azimuth=camera.azimuth + 180, elevation=max(20.0, camera.elevation))
+    return picture.shaded(mesh, other.eye, other.axes)
+
+
+def _doubts(confidence: float, same: float) -> tuple[Finding, ...]:
+    if confidence >= DOUBTFUL:
+        return ()
+    return (
+        Finding(
+            "building.low-confidence",
+            "warning",
+            f"The building is a guess: confidence {confidence:.2f}, outline like the drawing's by {same:.0%}",
+            "Draw one building, closed outline, visible edges only, no ground line; or try another variant",
+        ),
+    )
+
+
+class _Clock:
+    """Seconds by step, reported as they pass."""
+
+    def __init__(self, on_step: OnStep | None) -> None:
+        self.on_step, self.seconds, self.last = on_step, {}, time.perf_counter()
+
+    def tick(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self.last, 4)
+        self.last = now
+        report(self.on_step, len(self.seconds), len(STEPS))

@@ -1,0 +1,108 @@
+"""A building from a sketch, and what is shown before it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pipelines.core.types import Finding, Mesh
+from studio import meshes
+from studio.building_settings import BuildingSettings
+from studio.registry import Call, Product
+from studio.runners.mesh import gate, passport_of, told
+
+PIPELINE = "pipelines.vitruvio.pipeline:VitruvioPipeline"
+SAME_VIEW = "same view"  # the layer that shows the building as the sketch does
+
+
+def run(call: Call) -> Product:
+    """Build it, scale it to millimetres, and examine it for the printer.
+
+    Raises:
+        InputError: ``sketch.*``, ``mesh.*``.
+        GateFailed: ``mesh.not-printable`` where printable was asked for.
+    """
+    settings: BuildingSettings = call.settings
+
+    def on_step(done: int, total: int, preview: Any = None) -> None:
+        call.on_step(done, total + 1, preview)  # one more step: millimetres and passport
+
+    made = call.load(PIPELINE, "vitruvio")(
+        call.inputs["sketch"],
+        view=settings.view,
+        variant=settings.variant,
+        straighten=settings.straighten,
+        detail=settings.detail,
+        threshold=settings.threshold,
+        seed=call.seed,
+        on_step=on_step,
+    )
+    mesh, reduced, changes = _reduced(made.mesh, settings.faces)
+    printed = meshes.rounded(_to_print(mesh, settings))
+    passport = passport_of(printed, settings.profile, settings.source)
+    if settings.require_printable:
+        gate(passport)
+    shown = made.layers.get(SAME_VIEW)
+    call.on_step(1, 1, shown)
+    return Product(
+        mesh=printed,
+        title="Building",
+        preview=shown,
+        receipt={
+            "passport": told(passport),
+            "confidence": round(float(made.confidence), 4),
+            "camera": {name: round(float(value), 3) for name, value in asdict(made.camera).items()},
+            "variants": int(made.variants),
+            "changes": changes,
+        },
+        findings=(*made.findings, *reduced, *passport.findings),
+        layers=dict(made.layers),
+        timings=dict(made.timings),
+    )
+
+
+def _reduced(mesh: Mesh, faces: int | None) -> tuple[Mesh, tuple[Finding, ...], list[dict[str, Any]]]:
+    """The mesh with at most so many triangles, and whether that could be reached."""
+    if faces is None:
+        return mesh, (), []
+    from pipelines.mesh.reduce import reduce_faces
+
+    done = reduce_faces(mesh, faces)
+    missed = tuple(
+        Finding(
+            "building.faces", "warning", f"The number of triangles was not reached: {change.message}", "Ask for more"
+        )
+        for change in done.changes
+        if not change.complete
+    )
+    return done.mesh, missed, [change.as_dict() for change in done.changes]
+
+
+def _to_print(mesh: Mesh, settings: BuildingSettings) -> Mesh:
+    from pipelines.mesh.scale import to_print
+
+    if settings.scale is None:
+        return to_print(mesh, longest=settings.longest_mm, height=settings.height_mm)
+    height = float(mesh.vertices[:, 1].max() - mesh.vertices[:, 1].min())
+    real = float(settings.real_height_m or 0)
+    return to_print(mesh, ratio=settings.scale, metres_per_unit=real / height)
+
+
+def plan(call: Call) -> Product:
+    """What the network will see of the sketch. The picture is the prepared drawing; layers hold the steps to it.
+
+    Raises:
+        InputError: ``sketch.*``.
+    """
+    prepared = call.load(PIPELINE, "vitruvio").prepare(call.inputs["sketch"])
+    call.on_step(1, 1, None)
+    box = prepared.box
+    return Product(
+        pixels=prepared.image,
+        receipt={
+            "box": [round(float(v), 1) for v in (box.x, box.y, box.w, box.h)],
+            "roll": round(float(prepared.roll), 2),
+        },
+        findings=tuple(prepared.findings),
+        layers=dict(prepared.layers),
+    )

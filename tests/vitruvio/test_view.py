@@ -1,0 +1,47 @@
+"""From where a drawing was made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.synthetic.buildings import sample_building
+from pipelines.synthetic.hidden_lines import Camera
+from pipelines.synthetic.linework import CLEAN, draw
+from pipelines.vitruvio.view import SIDE, fitted_camera, outline
+
+L_SHAPE = sample_building(np.random.default_rng(3), "l-plan")
+
+
+def drawn(camera: Camera) -> np.ndarray:
+    return outline(draw(L_SHAPE, camera, CLEAN, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("camera", [Camera(25, 20, 30), Camera(65, 30, 45), Camera(45, 35, 1.0)])
+def test_the_camera_of_a_drawing_is_found_again(camera: Camera) -> None:
+    found, agreement = fitted_camera(L_SHAPE.mesh(), drawn(camera))
+    assert agreement > 0.9
+    assert abs(found.azimuth - camera.azimuth) <= 8
+    assert abs(found.elevation - camera.elevation) <= 10
+
+
+def test_another_building_agrees_less() -> None:
+    camera = Camera(30, 20, 30)
+    tower = sample_building(np.random.default_rng(1), "tower")
+    assert fitted_camera(tower.mesh(), drawn(camera))[1] < fitted_camera(L_SHAPE.mesh(), drawn(camera))[1] - 0.05
+
+
+def test_a_known_view_is_kept_to() -> None:
+    found, _ = fitted_camera(L_SHAPE.mesh(), drawn(Camera(25, 20, 30)), near=(60, 40))
+    assert abs(found.azimuth - 60) <= 16
+    assert abs(found.elevation - 40) <= 16
+
+
+def test_an_outline_bridges_a_gap_and_leaves_no_hole() -> None:
+    sheet = np.full((128, 128), 255, np.uint8)
+    sheet[20:108, [20, 107]] = 0
+    sheet[[20, 107], 20:108] = 0
+    sheet[20, 60:65] = 255
+    filled = outline(sheet)
+    assert filled.shape == (SIDE, SIDE)
+    assert filled[3:-3, 3:-3].all()
