@@ -1,4 +1,4 @@
-"""The Python API: ``from studio import tryon``.
+"""The Python API: ``from studio import tryon, building``.
 
     from studio import tryon
     artefact = tryon("me.jpg", "shirt.jpg", "dressed.png")
@@ -46,7 +46,7 @@ class Studio:
         """Make one result.
 
         Args:
-            kind: ``tryon``, ``mask``, ``pose`` or ``parse``.
+            kind: A row of studio/registry.py, e.g. ``tryon``, ``pose`` or ``building``.
             files: Slot -> path.
             output: File or folder; the working folder if None.
             seed: Of every random draw.
@@ -96,3 +96,13 @@ def pose(photo: str | Path, output: str | Path | None = None, *, force: bool = F
 def parse(photo: str | Path, output: str | Path | None = None, *, force: bool = False, **values: Any) -> Artefact:
     """Label each pixel of a person; writes a PNG whose palette indices are the class ids."""
     return _default().make("parse", {"person": photo}, output, force=force, **values)
+
+
+def building(
+    sketch: str | Path, output: str | Path | None = None, *, seed: int = 0, force: bool = False, **values: Any
+) -> Artefact:
+    """Make a building from a sketch; ``values`` are the settings of ``building`` (height_mm, view, profile, ...).
+
+    The print passport is ``artefact.sidecar.receipt["passport"]``.
+    """
+    return _default().make("building", {"sketch": sketch}, output, seed=seed, force=force, **values)

@@ -21,7 +21,7 @@ USUAL_REPAIRS: tuple[RepairName, ...] = (
     "weld", "drop-degenerate", "orient", "close-holes", "part-pinched", "remove-inner-shells", "unite-bodies"
 )  # fmt: skip
 Azimuth = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
-Elevation = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Elevation = Annotated[float, Field(ge=0, le=80, allow_inf_nan=False)]
 Faces = Annotated[int | None, Field(ge=4, le=5_000_000, description="Reduce to at most so many triangles; None: keep")]
 
 
@@ -55,8 +55,12 @@ class BuildingSettings(_Settings):
     variant: int = Field(default=0, ge=0, le=99, description="Which of the readings of the sketch, 0 is the likeliest")
     straighten: bool = Field(default=True, description="Snap walls upright and surfaces flat where the drawing allows")
     detail: int = Field(default=2, ge=1, le=3, description="Resolution of the surface, 1 coarse to 3 fine")
-    threshold: float = Field(
-        default=0.5, ge=0.01, le=0.99, allow_inf_nan=False, description="Probability that counts as inside"
+    threshold: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=0.99,
+        allow_inf_nan=False,
+        description="Probability that counts as inside; None: that of the weights",
     )
     longest_mm: float | None = Field(default=None, description="Longest side of the print in mm")
     height_mm: float | None = Field(default=None, description="Height of the print in mm")

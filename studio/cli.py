@@ -16,18 +16,18 @@ from typing import Any
 import typer
 
 from studio import errors
-from studio.commands import files, learning, machine, making, queueing, weighing
+from studio.commands import building, files, learning, machine, making, queueing, weighing
 
 app = typer.Typer(
     name="studio",
-    help="Virtual try-on on your own computer. Every result carries the recipe that made it.",
+    help="Try-on pictures and printable buildings on your own computer. Every result carries the recipe that made it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # rich costs a tenth of a second on every --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (making, files, learning, machine):
+for group in (making, building, files, learning, machine):
     group.register(app)
 app.add_typer(weighing.app, name="weights")
 app.add_typer(queueing.app, name="queue")

@@ -272,17 +272,18 @@ def target_for(
         suffix = path.suffix.lower()
     by_name = FORMAT_OF.get(suffix)
     if suffix and by_name is None and format is None and output is not None:
-        raise _bad_format(path.name, formats)
+        raise bad_format(path.name, formats)
     asked = {"jpg": "jpeg"}.get(format or "", format)
     chosen = asked or by_name or (preferred if preferred in formats else formats[0])
     if chosen not in formats or (by_name and asked and by_name != asked):
-        raise _bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
+        raise bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
     if by_name != chosen:
         path = path.with_name(path.name + SUFFIX_OF[chosen])
     return Target(path, chosen, quality, force, layers)
 
 
-def _bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
+def bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
+    """The error for a format that a kind cannot write."""
     return UsageError(
         "output.format",
         "This output format does not fit",

@@ -70,6 +70,41 @@ def columns(rows: Iterable[Iterable[object]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def passport_lines(passport: dict[str, Any]) -> list[str]:
+    """A print passport as a short table. It may come out of a file, so what is missing is left out."""
+    profile, size = passport.get("profile", {}), passport.get("size_mm", [0, 0, 0])
+    across = " x ".join
+    wall, walls = passport.get("minimum_wall_mm"), "not measured: the surface is not closed"
+    if wall is not None:
+        thin = passport.get("thin_share") or 0
+        walls = f"thinnest {wall:.2f} mm, {thin:.1%} of the surface thinner than {profile.get('minimum_wall', 0):g} mm"
+    volume, grams, metres = (passport.get(name) for name in ("volume_cm3", "material_g", "filament_m"))
+    material = "not measured: the surface is not closed"
+    if volume is not None:
+        material = f"{volume:.2f} cm³" + (f", about {grams:.1f} g" if grams is not None else "")
+        material += f", {metres:.2f} m of filament" if metres is not None else ""
+    parts = {
+        "body": "bodies",
+        "cavity": "cavities",
+        "inner shell": "inner_shells",
+        "part that floats": "floating_parts",
+    }
+    counts = [f"{passport.get(key)} x {word}" for word, key in parts.items() if passport.get(key)]
+    edges = [f"{passport.get(f'{word}_edges')} {word} edges" for word in ("open", "crowded", "reversed")
+             if passport.get(f"{word}_edges")]  # fmt: skip
+    bed = across(f"{side:g}" for side in profile.get("bed", []))
+    return columns([
+        ("size", f"{across(f'{side:.1f}' for side in size)} mm ({passport.get('scale_source', 'as given')})"),
+        ("volume", material),
+        ("surface", ", ".join(["closed" if passport.get("manifold") else "not closed", *edges, *counts,
+                               f"{passport.get('faces', 0)} triangles"])),
+        ("walls", walls),
+        ("overhang", f"{passport.get('overhang_share', 0):.1%} of the surface beyond {profile.get('overhang', 45):g}°"),
+        ("bed", f"{'fits' if passport.get('fits_bed') else 'does not fit'} {passport.get('printer')}, {bed} mm"),
+        ("verdict", "printable" if passport.get("printable") else "not printable"),
+    ])  # fmt: skip
+
+
 class Meter:
     """One line of progress on standard error: redrawn on a terminal, written now and then into a log."""
 

@@ -86,7 +86,7 @@ def rerun(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make a result again from the file alone, and say whether the pixels are the same. Exit 7 if they differ."""
+    """Make a result again from the file alone, and say whether it is the same. Exit 7 if it differs."""
     from studio import replay
     from studio.engine import Engine
     from studio.errors import GateFailed
@@ -104,7 +104,7 @@ def rerun(
     if answer["verdict"] != "bit-exact":
         told = GateFailed(
             "rerun.differs",
-            "The rerun gives other pixels",
+            "The rerun gives another result",
             seen=f"{answer['comparison']}; " + ("; ".join(answer["differences"]) or "no known cause"),
             remedy="",
         )
@@ -124,7 +124,7 @@ def explain(result: Result, device: Device = None, home: Home = None, as_json: J
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="tryon, mask, pose or parse.")],
+    kind: Annotated[str, typer.Argument(help="tryon, mask, pose, parse, building, building-plan, passport or repair.")],
     as_json: Json = False,
 ) -> None:
     """Print what a recipe of this kind holds, as JSON schema."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +22,7 @@ from studio.commands.common import (
     Out,
     Quiet,
     Seed,
+    passport_lines,
     say,
     settings,
     show,
@@ -86,7 +89,7 @@ def tryon(
     values: dict[str, Any] = {"category": category.value, "person_index": person_index}
     if protect is not None:
         values["protect"] = [part.value for part in dict.fromkeys(protect)]
-    _make("tryon", files, values, out, seed=seed, device=device, dtype=dtype, weights=weights, format=format,
+    make("tryon", files, values, out, seed=seed, device=device, dtype=dtype, weights=weights, format=format,
           layers=layers, force=force, home=home, dry_run=dry_run, quiet=quiet, as_json=as_json)  # fmt: skip
 
 
@@ -108,7 +111,7 @@ def mask(
     """Write what a try-on would change, as a mask to check and edit. Example: studio mask me.jpg -o mask.png"""
     files = {"person": person, **({"garment": garment} if garment else {})}
     values = {"category": category.value, "person_index": person_index}
-    _make("mask", files, values, out, device=device, weights=weights, layers=layers, force=force, home=home,
+    make("mask", files, values, out, device=device, weights=weights, layers=layers, force=force, home=home,
           dry_run=dry_run, quiet=quiet, as_json=as_json)  # fmt: skip
 
 
@@ -135,7 +138,7 @@ def pose(
 ) -> None:
     """Find the joints of the people in a photo. Example: studio pose me.jpg -o joints.json"""
     values = {"layout": layout.value, "people": "largest" if largest else "all"}
-    _make("pose", {"person": photo}, values, out, device=device, dtype=dtype, weights=weights, force=force, home=home,
+    make("pose", {"person": photo}, values, out, device=device, dtype=dtype, weights=weights, force=force, home=home,
           dry_run=dry_run, quiet=quiet, as_json=as_json)  # fmt: skip
 
 
@@ -162,11 +165,11 @@ def parse(
 ) -> None:
     """Label each pixel: hair, skin, garments, shoes, bag, headwear. Example: studio parse me.jpg -o labels.png"""
     values = {"layout": layout.value, "person_index": person_index}
-    _make("parse", {"person": photo}, values, out, device=device, dtype=dtype, weights=weights, force=force, home=home,
+    make("parse", {"person": photo}, values, out, device=device, dtype=dtype, weights=weights, force=force, home=home,
           dry_run=dry_run, quiet=quiet, as_json=as_json)  # fmt: skip
 
 
-def _make(
+def make(
     kind: str,
     files: dict[str, Path],
     values: dict[str, Any],
@@ -178,12 +181,14 @@ def _make(
     weights: list[str] | None = None,
     format: str | None = None,
     layers: bool = False,
+    also: Sequence[str] = (),
     force: bool = False,
     home: Path | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     as_json: bool = False,
 ) -> None:
+    """Draft, make and write one result, in further formats too where ``also`` names them, and tell about it."""
     from studio import registry, store
     from studio.engine import Engine
 
@@ -193,21 +198,37 @@ def _make(
         out, row.formats, registry.default_name(row, files), format=format, preferred=chosen.format,
         quality=chosen.quality, force=force, layers=layers,
     )  # fmt: skip
+    targets = [target, *(_sibling(target, each, row.formats) for each in dict.fromkeys(also) if each != target.format)]
     engine = Engine(chosen, own_weights=own_weights(weights, row.own))
-    engine.store.check(target)
+    for each in targets:
+        engine.store.check(each)
     draft = engine.draft(kind, files, values, seed=seed, keep=not dry_run)
     if dry_run:
         show(plan(draft, target), as_json=as_json, text=plan_lines(draft, target))
         return
     meter = Meter(quiet)
     try:
-        artefact = engine.execute(draft, target, on_progress=meter)
+        artefacts = engine.execute_all(draft, targets, on_progress=meter)
     finally:
         meter.close()
+    receipt = artefacts[0].sidecar.receipt
     if not quiet:
-        for finding in artefact.sidecar.receipt["findings"]:
+        for line in passport_lines(receipt["passport"]) if "passport" in receipt else []:
+            say(line)
+        for finding in receipt["findings"]:
             say(f"{finding['severity']}: {finding['message']}. {finding['remedy']}".rstrip(". ") + ".")
-    show(result(artefact), as_json=as_json, text=[str(artefact.path)])
+    outputs = [str(artefact.path) for artefact in artefacts]
+    data = {**result(artefacts[0]), **({"outputs": outputs} if also else {})}
+    show(data, as_json=as_json, text=outputs)
+
+
+def _sibling(target: Target, format: str, formats: tuple[str, ...]) -> Target:
+    """The same target in another format, under the same stem."""
+    from studio import store
+
+    if format not in formats:
+        raise store.bad_format(f"--also {format}", formats)
+    return replace(target, path=target.path.with_suffix(store.SUFFIX_OF[format]), format=format, layers=False)
 
 
 def own_weights(given: list[str] | None, names: tuple[str, ...]) -> dict[str, Path]:
@@ -241,17 +262,27 @@ def plan(draft: Draft, target: Target) -> dict[str, Any]:
         "output": str(target.path),
         "recipe": draft.recipe.model_dump(mode="json"),
         "recipe_sha256": draft.recipe.sha256(),
-        "inputs": {name: list(array.shape) for name, array in draft.inputs.items()},
+        "inputs": {name: _size(value) for name, value in draft.inputs.items()},
         "weights": [found.receipt() for found in draft.weights.values()],
         "findings": [finding.as_dict() for finding in draft.findings],
     }
+
+
+def _size(value: Any) -> list[int]:
+    """Of a picture its shape, of a mesh its numbers of corners and triangles."""
+    return list(value.shape) if hasattr(value, "shape") else [len(value.vertices), len(value.faces)]
+
+
+def _size_text(value: Any) -> str:
+    size = _size(value)
+    return f"{size[1]} x {size[0]}" if hasattr(value, "shape") else f"{size[1]} triangles"
 
 
 def plan_lines(draft: Draft, target: Target) -> list[str]:
     """The same for people."""
     return [
         f"would write  {target.path}",
-        *(f"input        {name}: {array.shape[1]} x {array.shape[0]}" for name, array in draft.inputs.items()),
+        *(f"input        {name}: {_size_text(value)}" for name, value in draft.inputs.items()),
         *(
             f"weights      {found.weights.name} ({found.weights.tier}, {found.weights.licence}, "
             f"commercial use: {found.weights.commercial})"

@@ -55,7 +55,7 @@ def run(call: Call) -> Product:
             "confidence": round(float(made.confidence), 4),
             "camera": {name: round(float(value), 3) for name, value in asdict(made.camera).items()},
             "variants": int(made.variants),
-            "changes": changes,
+            "changes": [*({"name": "clean-up", "message": text} for text in made.changes), *changes],
         },
         findings=(*made.findings, *reduced, *passport.findings),
         layers={**made.layers, viewing.LAYER: viewing.pack(printed, wall_thickness(printed))},
