@@ -1,5 +1,7 @@
-"""Mesh viewer: the finished solid on the printer's bed, in millimetres, turned and cut in the browser; nothing is loaded
-from elsewhere. Where the browser has no WebGL, a picture of it is shown instead."""
+"""Mesh viewer: the finished solid on the printer's bed, in millimetres, turned and cut in the browser.
+
+Nothing is loaded from elsewhere. Where the browser has no WebGL, a picture of the solid is shown instead.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,12 @@ def _html() -> str:
     </span>
   </div>
   <div class="stage">
-    <canvas tabindex="0" role="img" aria-label="The model on the printer's bed. Arrow keys turn it, with Shift they move it,
-      plus and minus zoom, Home fits it."></canvas>
+    <canvas tabindex="0" role="img" aria-label="The model on the printer's bed. Arrow keys turn it, with Shift they
+      move it, plus and minus zoom, Home fits it."></canvas>
     <span class="size x" hidden></span><span class="size y" hidden></span><span class="size z" hidden></span>
     <p class="note"></p>
-    <div class="nogl"><p role="status">This browser has no WebGL 2, so the model cannot be turned here. Another browser can,
-      and every download holds the whole model.</p><img alt="The model, as the sketch shows it"></div>
+    <div class="nogl"><p role="status">This browser has no WebGL 2, so the model cannot be turned here. Another
+      browser can, and every download holds the whole model.</p><img alt="The model, as the sketch shows it"></div>
   </div>
   <p class="legend" hidden><span class="least"></span><i></i><span class="most"></span></p>
   <div class="bar"><label class="section">Cut at height <input type="range" min="1" max="100" value="100"
