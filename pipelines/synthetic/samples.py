@@ -113,7 +113,7 @@ PEOPLE: dict[str, PersonSample] = {
 
 
 SKETCHES: dict[str, SketchSample] = {
-    "tower_ruler": SketchSample(1003, "setback", Camera(40, 24, 35), CLEAN),
+    "tower_by_ruler": SketchSample(1003, "setback", Camera(40, 24, 35), CLEAN),
     "chapel_by_hand": SketchSample(
         1002, "church", Camera(40, 20, 35),
         Hand(stroke=1.5, pressure=0.2, jitter=0.006, wobble=0.006, overshoot=0.03, restating=0.3, tone=0.85),

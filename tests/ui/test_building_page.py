@@ -119,7 +119,8 @@ def test_an_empty_page_is_explained_below_it(home, work):
     at.file_uploader(key="sketch_upload").set_value(("blank.png", blank, "image/png")).run()
     work()
     at.run()
-    assert "sketch\\.empty" in at.columns[1].error[0].value and button(at, "build").disabled
+    assert "sketch\\.empty" in at.error[0].value and button(at, "build").disabled
+    assert [item.value for item in at.columns[1].error] == [at.error[0].value]
 
 
 @pytest.mark.parametrize(

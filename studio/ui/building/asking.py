@@ -104,6 +104,6 @@ def submit(state: BuildingState, picture: Picture) -> str:
     recipe = _recipe("building", picture, settings(state), state.seed)
     name = registry.default_name(registry.kind("building"), {"sketch": picture.name})
     path = workspace.chosen().home / "outputs" / time.strftime("%Y-%m-%d") / f"{name}.3mf"
-    number = workspace.queue().add(recipe, path, layers=True, owner="page")
+    number = workspace.queue().add(recipe, path, format="3mf", layers=True, owner="page")
     watching.ensure_worker()
     return str(number)

@@ -28,7 +28,7 @@ MAX_CHUNK = 400_000  # characters; what MAX_POINTS points can need
 
 _TOOLS = {
     "line": ("Line", '<path d="M4 20 20 4"/>'),
-    "free": ("Draw", '<path d="M3 17c4-10 6 6 9-2s5-9 9-9"/>'),
+    "free": ("Freehand", '<path d="M3 17c4-10 6 6 9-2s5-9 9-9"/>'),
     "rectangle": ("Rectangle", '<path d="M4 6h16v12H4z"/>'),
     "wall": ("Wall", '<path d="M4 3v18l16-5V8z"/>'),
     "erase": ("Erase", '<path d="m8 20-4-4L15 5l5 5-10 10zM9 11l5 5M8 20h12"/>'),
