@@ -64,7 +64,7 @@ class Studio:
             output, row.formats, registry.default_name(row, files), preferred=chosen.format, quality=chosen.quality,
             force=force, layers=layers,
         )  # fmt: skip
-        self.engine.store.check(target)
+        self.engine.store.check(target, map(Path, files.values()))
         return self.engine.execute(self.engine.draft(kind, files, values, seed=seed), target, on_progress=on_progress)
 
 

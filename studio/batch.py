@@ -3,7 +3,8 @@
     {"id": "a", "kind": "tryon", "inputs": {"person": "p.jpg", "garment": "g.jpg"}, "settings": {}, "seed": 0,
      "output": "out/a.png"}
 
-Paths are relative to the file. An item whose output is already there, made by the same recipe, is skipped.
+Paths are relative to the file. An item whose output is already there, made by the same recipe, is skipped; two items
+with one output would be made again for ever, or the second in the place of the first, and are refused.
 """
 
 from __future__ import annotations
@@ -91,7 +92,11 @@ def run(
 
     Yields:
         id, ok, status (``done``, ``skipped``, ``checked``, ``failed``), seconds, and output with its hash or error.
+
+    Raises:
+        UsageError: ``batch.same-output``, before any item is run.
     """
+    _check_outputs(engine, items)
     for item in items:
         started = time.monotonic()
         try:
@@ -110,19 +115,16 @@ def _one(
     if item.line is None:
         raise item.error or recipe.bad(f"line {item.number}")
     line = item.line
-    row = registry.kind(line.kind)
-    # Joined as text: a Path would forget a slash at the end, which says that a folder is meant.
-    output = os.path.join(item.folder, line.output or f"{item.id}{store.SUFFIX_OF[row.formats[0]]}")
-    target = store.target_for(
-        output, row.formats, item.id, preferred=engine.settings.format, quality=engine.settings.quality, force=force
-    )
+    target = _target(engine, item, line, force=force)
     files = {slot: item.folder / path for slot, path in line.inputs.items()}
     draft = engine.draft(line.kind, files, line.settings, seed=line.seed, keep=not dry_run)
+    if resume and not force and not dry_run:
+        done = next((path for path in store.written_under(target.path) if _is_done(path, draft.recipe)), None)
+        if done is not None:
+            return {"ok": True, "status": "skipped", "output": str(done)}
+    engine.store.check(target, files.values())
     if dry_run:
-        engine.store.check(target)
         return {"ok": True, "status": "checked", "output": str(target.path)}
-    if resume and not force and _is_done(target.path, draft.recipe):
-        return {"ok": True, "status": "skipped", "output": str(target.path)}
     artefact = engine.execute(draft, target, on_progress=on_progress)
     seal = artefact.sidecar
     return {
@@ -132,6 +134,35 @@ def _one(
         "sha256": seal.output.sha256,
         "receipt": seal.receipt,
     }
+
+
+def _target(engine: Engine, item: Item, line: Line, *, force: bool) -> store.Target:
+    row = registry.kind(line.kind)
+    # Joined as text: a Path would forget a slash at the end, which says that a folder is meant.
+    output = os.path.join(item.folder, line.output or f"{item.id}{store.SUFFIX_OF[row.formats[0]]}")
+    return store.target_for(
+        output, row.formats, item.id, preferred=engine.settings.format, quality=engine.settings.quality, force=force
+    )
+
+
+def _check_outputs(engine: Engine, items: list[Item]) -> None:
+    """Refuse a batch of which two lines name one output."""
+    lines: dict[str, int] = {}
+    for item in items:
+        if item.line is None:
+            continue
+        try:
+            target = _target(engine, item, item.line, force=False)
+        except PipelineError:
+            continue  # no usable output: the line fails when its turn comes, and the others go on
+        first = lines.setdefault(os.path.normcase(os.path.realpath(target.path)), item.number)
+        if first != item.number:
+            raise errors.UsageError(
+                "batch.same-output",
+                "Two lines of this batch have the same output",
+                seen=f"lines {first} and {item.number}: {target.path}",
+                remedy="Give each line an output of its own",
+            )
 
 
 def _is_done(path: Path, wanted: recipe.Recipe) -> bool:

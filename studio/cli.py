@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from studio import errors
-from studio.commands import building, files, learning, machine, making, queueing, weighing
+from studio.commands import building, data, files, learning, machine, making, queueing, weighing
 
 app = typer.Typer(
     name="studio",
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 for group in (making, building, files, learning, machine):
     group.register(app)
+app.add_typer(data.app, name="data")
 app.add_typer(weighing.app, name="weights")
 app.add_typer(queueing.app, name="queue")
 

@@ -145,6 +145,9 @@ def _tools() -> Iterator[Check]:
         yield Check(
             "tools", "ffmpeg", "warn", str(error), "pip install --force-reinstall imageio-ffmpeg; video needs it"
         )
+    ifc = importlib.util.find_spec("ifcopenshell") is not None
+    absent = "absent; only IFC files need it (extra aec)"
+    yield Check("tools", "ifcopenshell", "ok" if ifc else "note", "here" if ifc else absent)
     browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
     yield Check("tools", "chromium", "ok" if browser else "note", browser or "absent; only the browser tests need it")
 

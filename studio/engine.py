@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import Cancelled, WeightsError
 from pipelines.core.types import Finding
@@ -28,6 +28,9 @@ from studio.recipe import InputRef, Recipe
 from studio.settings import Settings
 from studio.store import Artefact, Store, Target, reference
 from studio.weights import Resolved
+
+if TYPE_CHECKING:
+    from pipelines.core.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ class Engine:
 
         Raises:
             UsageError, InputError, WeightsError: as the classes say.
+            PipelineError: as `runtime` says.
         """
         row = registry.kind(kind)
         registry.check_slots(row, files)
@@ -126,6 +130,7 @@ class Engine:
         refs = {slot: reference(blob, Path(files[slot]).name) for slot, blob in data.items()}
         inputs, findings = self._decode(row, data, refs)
         found = self._find_weights(row)
+        self.runtime()
         wanted = recipe.parse({
             "kind": kind, "inputs": refs, "settings": typed.model_dump(mode="json"), "seed": seed,
             "weights": {name: part.sha256 for name, part in found.items()},
@@ -207,8 +212,9 @@ class Engine:
 
         Raises:
             Cancelled: When ``cancelled`` said so.
-            PipelineError: Whatever the pipeline raises.
+            PipelineError: Whatever the pipeline raises, and as `runtime` says.
         """
+        self.runtime()
         row = registry.kind(draft.recipe.kind)
         started = time.monotonic()
         tell = on_progress or (lambda progress: None)
@@ -285,6 +291,16 @@ class Engine:
                 ) from error
         return self._warm[key]
 
+    def runtime(self) -> Runtime:
+        """Device and dtype of the settings.
+
+        Raises:
+            PipelineError: ``runtime.device`` or ``runtime.dtype`` if this computer has no such thing.
+        """
+        from pipelines.core import runtime
+
+        return runtime.choose(self.settings.device, self.settings.dtype)
+
     def environment(self) -> dict[str, str]:
         """What must be equal for two runs to be bit-identical."""
         from importlib.metadata import version
@@ -292,7 +308,7 @@ class Engine:
         from pipelines.core import runtime
 
         return {
-            **runtime.describe(runtime.choose(self.settings.device, self.settings.dtype)),
+            **runtime.describe(self.runtime()),
             "studio": __version__,
             "code": _code_sha256()[:16],
             "python": platform.python_version(),

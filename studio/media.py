@@ -20,10 +20,21 @@ from pipelines.core.types import Finding, Image, Mask
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+# What is read, by Pillow's name: as people call it, and the endings of its files that an uploader lets through.
+FORMATS = {
+    "PNG": ("PNG", ("png",)),
+    "JPEG": ("JPEG", ("jpg", "jpeg")),
+    "WEBP": ("WebP", ("webp",)),
+    "TIFF": ("TIFF", ("tif", "tiff")),
+    "BMP": ("BMP", ("bmp",)),
+    "GIF": ("GIF", ("gif",)),
+    "PPM": ("PPM", ("ppm", "pgm", "pbm", "pnm")),
+    "JPEG2000": ("JPEG 2000", ("jp2", "j2k")),
+    "AVIF": ("AVIF", ("avif",)),
+}
+SUFFIXES = tuple(suffix for _, suffixes in FORMATS.values() for suffix in suffixes)
 SMALLEST_SIDE = 64
 MAX_FILE_BYTES = 512 * 1024 * 1024
-READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000 or AVIF"
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,7 @@ def _open(data: bytes, name: str, max_megapixels: float) -> Pillow.Image:
                 "input.not-a-picture",
                 "This file is not a picture that can be read",
                 seen=f"{name}: {_looks_like(data)}",
-                remedy=f"Use {READABLE}",
+                remedy=f"Use one of: {', '.join(title for title, _ in FORMATS.values())}",
             ) from error
         except MemoryError:
             raise

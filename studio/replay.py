@@ -97,6 +97,7 @@ def rerun(
     Raises:
         InputError: ``input.not-kept`` if an input is nowhere to be found.
         WeightsError: if weights are missing.
+        OutputError: as `Store.check` says; ``out`` may be neither the result itself nor an input beside it.
     """
     seal, notes = sidecar.read(path)
     shown = _content(path, seal)
@@ -107,7 +108,9 @@ def rerun(
         quality=seal.output.quality, force=force,
     )  # fmt: skip
     if out is not None:
-        engine.store.check(target)
+        folder = path.resolve().parent
+        beside = [place for ref in seal.recipe.inputs.values() for place in store.places_beside(ref, folder)]
+        engine.store.check(target, (path, *beside))
     outcome = engine.perform(draft, on_progress=on_progress)
     again = sealing.content(
         sealing.encode(outcome.product, seal.output.format, seal.output.quality), seal.output.format
@@ -135,6 +138,8 @@ def _compare(then: Any, now: Any) -> dict[str, Any]:
     if isinstance(then, dict) or isinstance(now, dict) or then is None:
         same = then == now
         return {"same": same, "text": "the same document" if same else "another document"}
+    if isinstance(then, Mesh) or isinstance(now, Mesh):
+        return {"same": False, "text": "a mesh and a picture"}
     if then.shape != now.shape:
         return {
             "same": False,
@@ -171,6 +176,10 @@ def lines(told: dict[str, Any]) -> list[str]:
         outside = edit.get("changed_outside_mask")
         count = "not measured (JPEG)" if outside is None else outside
         rows.append(("edited", f"{edit.get('mask_pixels')} pixels in the mask; outside it changed: {count}"))
+    passport = receipt.get("passport")
+    if isinstance(passport, dict):
+        size, verdict = passport.get("size_mm"), "printable" if passport.get("printable") else "not printable"
+        rows.append(("print", f"{size} mm, {passport.get('scale_source')}, {verdict} by {passport.get('printer')}"))
     rows += [(str(c.get("name")), c.get("message")) for c in _dicts(receipt.get("changes"))]
     rows += [(str(f.get("severity")), f.get("message")) for f in _dicts(receipt.get("findings"))]
     timings = receipt.get("timings")

@@ -12,8 +12,9 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,7 @@ class Store:
         Raises:
             InputError: ``input.not-kept``, naming what is missing.
         """
-        places = [self.input_path(ref.sha256)]
-        if beside is not None:
-            places += [beside / ref.name, beside.parent / ref.name]
-        for place in places:
+        for place in (self.input_path(ref.sha256), *places_beside(ref, beside)):
             if place.is_file() and place.stat().st_size <= media.MAX_FILE_BYTES:
                 data = place.read_bytes()
                 if hashlib.sha256(data).hexdigest() == ref.sha256:
@@ -102,11 +100,15 @@ class Store:
 
     # -- outputs
 
-    def check(self, target: Target) -> None:
+    def check(self, target: Target, inputs: Iterable[Path] = ()) -> None:
         """Find out before the work whether the target can be written; leaves nothing behind.
 
+        Args:
+            target: Where a result is to go.
+            inputs: The files it is made from, which it must not take the place of; they need not exist.
+
         Raises:
-            OutputError: ``output.unwritable`` or ``output.disk-full``.
+            OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.is-input``.
             PipelineError: ``mesh.needs-extra`` for a format whose library is not installed.
         """
         meshes.check(target.format)
@@ -119,6 +121,8 @@ class Store:
             )
         with disk.told(target.path):
             disk.check_folder(target.path.parent)
+        if target.force:  # else nothing is overwritten
+            _spare_inputs(target.path, inputs)
 
     def write(self, product: Product, recipe: Recipe, receipt: dict[str, Any], environment: dict[str, str],
               target: Target) -> Artefact:  # fmt: skip
@@ -306,21 +310,59 @@ def _settle(part: Path, target: Target) -> Path:
         shutil.rmtree(layers_beside(target.path), ignore_errors=True)
         os.replace(part, target.path)
         return target.path
-    number = 1
-    while True:
-        path = target.path if number == 1 else target.path.with_stem(f"{target.path.stem}-{number}")
-        number += 1
-        if path.exists() or sidecar.path_beside(path).exists():
-            continue
-        try:
-            os.link(part, path)  # fails if another process took the name a moment ago; a rename would overwrite
-        except FileExistsError:
-            continue
-        except OSError:  # no hard links on this file system (FAT, some network shares)
-            os.replace(part, path)
-        else:
-            part.unlink()
-        return path
+    return next(path for path in _numbered(target.path) if not _taken(path) and _placed(part, path))
+
+
+def _placed(part: Path, path: Path) -> bool:
+    """Give a finished file its name; False if another process took it a moment ago."""
+    try:
+        os.link(part, path)  # a rename would overwrite
+    except FileExistsError:
+        return False
+    except OSError:  # no hard links on this file system (FAT, some network shares)
+        os.replace(part, path)
+    else:
+        part.unlink()
+    return True
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """The names that a result tries in turn: NAME, NAME-2, NAME-3, without end."""
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+
+
+def _taken(path: Path) -> bool:
+    return path.exists() or sidecar.path_beside(path).exists()
+
+
+def written_under(path: Path) -> Iterator[Path]:
+    """The results that lie under a name, with those that had to take a number behind it."""
+    return takewhile(_taken, _numbered(path))
+
+
+def places_beside(ref: InputRef, folder: Path | None) -> list[Path]:
+    """Where an input that is not kept in the workspace is looked for: in the folder and in the one above."""
+    return [] if folder is None else [folder / ref.name, folder.parent / ref.name]
+
+
+def _spare_inputs(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that would overwrite, or with its sidecar or layers remove, a file it is made from."""
+    for given in inputs:
+        with contextlib.suppress(OSError, ValueError):  # an input that is not there is told by whoever reads it
+            layers = any(_same(layers_beside(path), folder) for folder in Path(os.path.realpath(given)).parents)
+            if layers or _same(path, given) or _same(sidecar.path_beside(path), given):
+                raise OutputError(
+                    "output.is-input",
+                    "The output would overwrite a file that it is made from",
+                    seen=f"{path} and {given}",
+                    remedy="Give the output another name",
+                )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are one file or folder: through links, and where large letters and small ones are alike."""
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def layers_beside(path: Path) -> Path:

@@ -23,7 +23,8 @@ class System:
     """A system that learns.
 
     Attributes:
-        training: Module with ``train([data,] folder, config, runtime, *, ...)``.
+        training: Module with ``train([data,] folder, config, runtime, *, ...)``; a ``data`` with a default may be left
+            out.
         evaluation: Module with ``evaluate(data, split, ...)``, or None where nothing is scored.
         weights: Name of its weights.
     """
@@ -83,8 +84,8 @@ class TrainingPlan:
     def run(self, log: Callable[[str], None]) -> Path:
         """Train, and return the folder of weights."""
         train = _function(system(self.name).training, "train")
-        data = (self.data,) if self.data else ()
-        return train(*data, self.folder, self.config, self.runtime, log=log, **self.options)
+        data = {"data": self.data} if self.data else {}
+        return train(folder=self.folder, config=self.config, runtime=self.runtime, log=log, **data, **self.options)
 
 
 def plan_training(
@@ -120,7 +121,9 @@ def plan_training(
     from pipelines.core import runtime, training
 
     train = _function(chosen.training, "train")
-    if bool(data) != ("data" in inspect.signature(train).parameters):
+    takes = inspect.signature(train).parameters.get("data")
+    needs = takes is not None and takes.default is inspect.Parameter.empty
+    if (data and takes is None) or (needs and not data):
         what = f"Training {name} draws its own data" if data else f"Training {name} needs data"
         raise UsageError("train.data", what, remedy="Leave --data out" if data else "Give --data DIR")
     extra = _options([*options, *([f"network={network}"] if network else [])], train)
@@ -136,7 +139,7 @@ def _options(pairs: Sequence[str], function: Callable[..., Any]) -> dict[str, An
     known = {
         name: parameter
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "log"
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("data", "log")
     }
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -188,7 +191,9 @@ def evaluate(
             raise InputError("input.missing", "There is no such folder of data", seen=path, remedy="Check the path")
     if data is None and rendered is None:
         raise UsageError(
-            "eval.data", "There is nothing to score on", remedy="Give --data DIR, or --rendered N for viton-hd"
+            "eval.data",
+            "There is nothing to score on",
+            remedy="Give --data DIR, or --rendered N for viton-hd and vitruvio",
         )
     weights_module.use_workspace(settings.home)
     function = _function(chosen.evaluation, "evaluate")
@@ -203,3 +208,44 @@ def evaluate(
     common = {"seed": seed, "device": settings.device, "dtype": settings.dtype, "on_step": on_step}
     arguments |= {key: value for key, value in common.items() if key in accepted}
     return dict(function(data, split, **arguments))
+
+
+def prepare_buildings(
+    meshes: Path, out: Path, *, limit: int | None, on_step: OnStep | None = None, **values: Any
+) -> dict[str, Any]:
+    """Make a data set of a folder of building meshes.
+
+    Args:
+        meshes: Folder or file of meshes.
+        out: The data set.
+        limit: How many meshes at most.
+        on_step: Called after each mesh.
+        values: Fields of `preparation.Settings`.
+
+    Returns:
+        JSON-ready: what became of each mesh.
+
+    Raises:
+        InputError: ``input.missing`` for meshes that are not there, or what `preparation.prepare` raises.
+        OutputError: ``output.unwritable`` or ``output.disk-full``.
+    """
+    if not meshes.exists():
+        raise InputError("input.missing", "There is no such folder of meshes", seen=meshes, remedy="Check the path")
+    from pipelines.vitruvio import preparation
+
+    with disk.told(out):
+        disk.check_folder(out)
+        return preparation.prepare(meshes, out, preparation.Settings(**values), limit=limit, on_step=on_step).as_dict()
+
+
+def write_evaluation_set(out: Path, on_step: OnStep | None = None) -> list[Path]:
+    """Write the buildings that Vitruvio's figures are about into a folder; return its items' folders.
+
+    Raises:
+        OutputError: ``output.unwritable`` or ``output.disk-full``.
+    """
+    from pipelines.vitruvio import evaluation_set
+
+    with disk.told(out):
+        disk.check_folder(out)
+        return evaluation_set.write_evaluation_set(out, on_step=on_step)

@@ -63,11 +63,15 @@ def choose(device: str = "auto", dtype: str = "auto") -> Runtime:
     Raises:
         PipelineError: ``runtime.device`` or ``runtime.dtype`` if the name is unknown or the device is absent.
     """
+    available = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = device.split(":")[0]
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(kind, False):
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    kind, colon, number = device.partition(":")
+    if (colon and not number.isdecimal()) or int(number or 0) >= available.get(kind, 0):
         raise PipelineError(
             "runtime.device",
             "This device is not available here",
@@ -81,7 +85,7 @@ def choose(device: str = "auto", dtype: str = "auto") -> Runtime:
         raise PipelineError(
             "runtime.dtype", "Unknown dtype", seen=dtype, remedy=f"Use one of: {', '.join(DTYPES)}, auto"
         )
-    return Runtime(torch.device(device), DTYPES[dtype])
+    return Runtime(torch.device(kind, int(number)) if colon else torch.device(kind), DTYPES[dtype])
 
 
 def channels_last(model: Network) -> Network:

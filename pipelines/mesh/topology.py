@@ -84,6 +84,15 @@ def half_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
 
 
+def undirected(edges: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For directed edges (E, 2) the number of each one's undirected edge, (E,), and how often each of those occurs."""
+    low, high = edges.min(1), edges.max(1)
+    # One number an edge: sorting numbers is ten times faster than sorting rows.
+    keys = low * (int(high.max(initial=0)) + 1) + high
+    _, owner, uses = np.unique(keys, return_inverse=True, return_counts=True)
+    return owner.reshape(-1), uses
+
+
 @dataclass(frozen=True)
 class EdgeReport:
     """How many undirected edges have one triangle, more than two, or two that run the same way."""
@@ -101,7 +110,7 @@ class EdgeReport:
 def edge_report(mesh: Mesh) -> EdgeReport:
     """Count the edges that keep a mesh from being a closed, oriented 2-manifold."""
     edges = half_edges(mesh.faces)
-    _, owner, uses = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
+    owner, uses = undirected(edges)
     forward = np.bincount(owner.reshape(-1), weights=edges[:, 0] < edges[:, 1], minlength=len(uses))
     pairs = uses == 2
     return EdgeReport(
@@ -114,7 +123,7 @@ def edge_report(mesh: Mesh) -> EdgeReport:
 def edge_pairs(faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Pairs of triangles that alone share an edge: (P, 2) face numbers, and (P,) whether their windings agree."""
     edges = half_edges(faces)
-    _, owner, uses = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
+    owner, uses = undirected(edges)
     owner = owner.reshape(-1)
     order = np.argsort(owner, kind="stable")
     first = (np.cumsum(uses) - uses)[uses == 2]

@@ -66,6 +66,12 @@ class Camera:
         back = np.array([np.sin(a), 0, np.cos(a)]) if self.upright else self.eye / np.linalg.norm(self.eye)
         return np.stack([right, np.cross(back, right), back])
 
+    @property
+    def matrix(self) -> Floats:
+        """(3, 4) float64; takes (x, y, z, 1) to (u w, v w, w), where (u, v) is what `project` returns."""
+        turned = self.axes * np.array([[1], [-1], [-1 / np.linalg.norm(self.eye)]])
+        return np.concatenate([turned, -(turned @ self.eye)[:, None]], 1)
+
     def project(self, points: Floats) -> Floats:
         """Return picture coordinates (..., 2) of points (..., 3): x to the right, y down, in no special unit."""
         seen = (points - self.eye) @ self.axes.T

@@ -34,6 +34,7 @@ __all__ = [
     "Camera",
     "Hand",
     "draw",
+    "draw_placed",
     "in_frame",
     "lines",
     "on_paper",
@@ -144,7 +145,14 @@ def lines(subject: Building | Mesh, camera: Camera, marks: Edges | None = None) 
 
 
 def draw(subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, size: int = 128) -> NDArray[np.uint8]:
-    """Draw a building.
+    """Draw a building: `draw_placed` without the places."""
+    return draw_placed(subject, camera, hand, rng, size)[0]
+
+
+def draw_placed(
+    subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, size: int = 128
+) -> tuple[NDArray[np.uint8], Floats]:
+    """Draw a building, and tell where its points lie in the picture.
 
     Args:
         subject: A building, or a mesh in the frame of buildings (``in_frame``); only buildings get windows and
@@ -155,7 +163,9 @@ def draw(subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, s
         size: Side of the picture in pixels.
 
     Returns:
-        (size, size) uint8 grey, black ink on white, the drawing centred and filling the square up to the margin.
+        (size, size) uint8 grey, black ink on white, the drawing centred and filling the square up to the margin; and
+        (3, 4) float64, which takes a point (x, y, z, 1) to (u w, v w, w), u and v from -1 to 1 across and down the
+        picture; what slips of the hand move lies beside that place. Its last number is 1.
 
     Raises:
         InputError: A mesh outside of the frame of buildings.
@@ -168,7 +178,8 @@ def draw(subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, s
     main = len(strokes)
     strokes += list(ends[is_mark])
     strokes += surroundings((ends.min((0, 1)), ends.max((0, 1))), hand.ground, hand.tree, rng) if len(ends) else []
-    strokes = _fitted(strokes, hand)
+    strokes, place = _fitted(strokes, hand)
+    projection = np.concatenate([2 * place[:2] - place[2:], place[2:]]) @ camera.matrix
     canvas = np.zeros((size * _SUPERSAMPLING,) * 2, np.uint8)
     if hand.jitter or hand.wobble or hand.overshoot or hand.missing or hand.restating or hand.gaps:
         strokes, light = _by_hand(strokes, main, hand, rng)
@@ -182,19 +193,23 @@ def draw(subject: Building | Mesh, camera: Camera, hand: Hand, rng: Generator, s
         tone = hand.tone * (0.85 if is_light else 1.0)
         points = np.round(stroke * scale - 2 ** (_SUBPIXEL - 1)).astype(np.int32)
         cv2.polylines(canvas, [points], False, round(255 * tone), max(1, round(thick)), cv2.LINE_AA, _SUBPIXEL)
-    return 255 - cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    return 255 - cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), projection / projection[2, 3]
 
 
-def _fitted(strokes: list[Floats], hand: Hand) -> list[Floats]:
-    """Roll and shear the drawing, then fit it into the unit square."""
+def _fitted(strokes: list[Floats], hand: Hand) -> tuple[list[Floats], Floats]:
+    """Roll and shear the drawing, then fit it into the unit square; also the (3, 3) matrix that does so."""
     angle = np.radians(hand.roll)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle) + hand.shear, np.cos(angle)]])
     if not strokes:
-        return strokes
+        return strokes, np.eye(3)
     everything = np.concatenate(strokes) @ turn.T
     low, high = everything.min(0), everything.max(0)
-    placed = (everything - (low + high) / 2) * (1 - 2 * hand.margin) / max(float((high - low).max()), 1e-9) + 0.5
-    return np.split(placed, np.cumsum([len(stroke) for stroke in strokes])[:-1])
+    scale = (1 - 2 * hand.margin) / max(float((high - low).max()), 1e-9)
+    middle = (low + high) / 2
+    place = np.eye(3)
+    place[:2, :2], place[:2, 2] = scale * turn, 0.5 - scale * middle
+    placed = (everything - middle) * scale + 0.5
+    return np.split(placed, np.cumsum([len(stroke) for stroke in strokes])[:-1]), place
 
 
 def _by_hand(strokes: list[Floats], main: int, hand: Hand, rng: Generator) -> tuple[list[Floats], list[bool]]:

@@ -77,6 +77,7 @@ class Cover:
 def cover(
     alpha: NDArray[np.float32],
     place: Fit,
+    arms: NDArray[np.uint8],
     old: Plane,
     bare: Plane,
     protected: Plane,
@@ -89,6 +90,7 @@ def cover(
     Args:
         alpha: (h, w) float32 in [0, 1], the warped cut-out.
         place: Where the garment was laid, in pixels of the window.
+        arms: (h, w) uint8, the arms beyond the new cuffs, as `beyond_cuffs` says.
         old: (h, w) bool, the worn garment.
         bare: (h, w) bool, the skin of arms and hands: a sleeve covers it to its outline.
         protected: (h, w) bool, what stays in front.
@@ -100,7 +102,7 @@ def cover(
     unit = place.unit
     x, y = grid(old.shape)
     core = opened(alpha > 0.6, RAGGED * unit)
-    arms, above = beyond_cuffs(place, old.shape), above_collar(place, old.shape)
+    above = above_collar(place, old.shape)
     neck_distance = np.abs(x - place.target[[N, RIGHT + N], 0].mean())
     sleeve = old & long_sleeves(place, old.shape)
     beyond = (arms > 0) & ~sleeve

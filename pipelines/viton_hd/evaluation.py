@@ -26,8 +26,9 @@ from pipelines.person.garment.pipeline import GarmentCut
 from pipelines.person.garment.unwarp import framed, unwarp
 from pipelines.person.parsing.network import DRESS, UPPER
 from pipelines.person.parsing.training import label_table, read_ccp, read_photo
+from pipelines.viton_hd.fitting import working_frame
 from pipelines.viton_hd.pairs import FLAT, fill_unknown
-from pipelines.viton_hd.pipeline import TryOnResult, VitonHDPipeline, working_frame
+from pipelines.viton_hd.pipeline import TryOnResult, VitonHDPipeline
 
 SIZE = (256, 192)  # of every comparison
 SMALLEST = 0.04  # share of the picture that an upper garment must cover

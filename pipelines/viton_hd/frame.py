@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.types import Box, Labels, Pose
+from pipelines.core.types import Box, Image, Labels, Mask, Pose
 
 ASPECT = 3 / 4
 MARGIN = 1.10
@@ -97,6 +97,27 @@ def garment_frame(layout: Labels, pose: Pose, category: str, size: tuple[int, in
     height = max(box.h, box.w / ASPECT, 16) * MARGIN
     centre = box.x + box.w / 2, box.y + box.h / 2
     return Frame(Box(centre[0] - height * ASPECT / 2, centre[1] - height / 2, height * ASPECT, height), size)
+
+
+def pasted(picture: Image, window: NDArray[np.float32], frame: Frame, soft: NDArray[np.float32]) -> tuple[Image, Mask]:
+    """Blend a window (h, w, 3) in [0, 255] into ``picture`` by ``soft`` (h, w) in [0, 255].
+
+    Returns:
+        the picture, and the opacity (H, W) uint8 that was used; where it is 0 the picture is untouched.
+    """
+    rows, columns = picture.shape[:2]
+    x0, y0 = max(0, int(np.floor(frame.box.x))), max(0, int(np.floor(frame.box.y)))
+    x1 = min(columns, int(np.ceil(frame.box.x + frame.box.w)))
+    y1 = min(rows, int(np.ceil(frame.box.y + frame.box.h)))
+    here = Frame(replace(frame.box, x=frame.box.x - x0, y=frame.box.y - y0), (window.shape[0], window.shape[1]))
+    patch = here.put(window, (y1 - y0, x1 - x0))
+    opacity = np.clip(np.round(here.put(soft, (y1 - y0, x1 - x0))), 0, 255).astype(np.uint8)
+    result, mask = picture.copy(), np.zeros((rows, columns), np.uint8)
+    share = opacity[..., None].astype(np.float32) / 255
+    blended = np.clip(np.round(picture[y0:y1, x0:x1] * (1 - share) + patch * share), 0, 255).astype(np.uint8)
+    result[y0:y1, x0:x1] = np.where(opacity[..., None] > 0, blended, picture[y0:y1, x0:x1])
+    mask[y0:y1, x0:x1] = opacity
+    return result, mask
 
 
 def _row(pose: Pose, joint: str) -> float | None:

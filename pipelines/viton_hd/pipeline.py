@@ -18,24 +18,17 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 
 from pipelines.core import checkpoint, hub, runtime
 from pipelines.core.errors import InputError, WeightsError
-from pipelines.core.types import Box, Finding, Image, Mask, OnStep, Pose, report
-from pipelines.person import layout as layouts
+from pipelines.core.types import Finding, Image, Mask, OnStep, Pose, report
 from pipelines.person import masks
-from pipelines.person.garment.cutout import bleed
-from pipelines.person.garment.fit import Fit, fit
-from pipelines.person.garment.landmarks import RIGHT, H
 from pipelines.person.garment.pipeline import GarmentCut, GarmentPipeline
-from pipelines.person.garment.warp import scaled, warp
 from pipelines.person.pipeline import Person, PersonPipeline
-from pipelines.viton_hd import conditioning, flow, preprocess, surface
-from pipelines.viton_hd import cover as covering
-from pipelines.viton_hd import photo as photos
-from pipelines.viton_hd.conditioning import TO_PARSE13, UPPER13, Conditions, disc, first_fill
-from pipelines.viton_hd.frame import Frame, garment_frame
+from pipelines.viton_hd import conditioning, flow, surface
+from pipelines.viton_hd.conditioning import TO_PARSE13, UPPER13, Conditions, first_fill
+from pipelines.viton_hd.fitting import Fitted, fit_window, working_frame
+from pipelines.viton_hd.frame import Frame, pasted
 from pipelines.viton_hd.inference import accelerate
 from pipelines.viton_hd.network import (
     AliasConfig,
@@ -44,26 +37,17 @@ from pipelines.viton_hd.network import (
     SegGenerator,
     seeded_noise,
 )
+from pipelines.viton_hd.planes import widened
+from pipelines.viton_hd.published import published_sample
 from pipelines.viton_hd.warping import GMM, GmmConfig
-from pipelines.vitpose.decoding import coco_to_body25
 from pipelines.vitpose.drawing import overlay, pose_map
 
 CATEGORIES = ("upper",)
 PROTECT = ("hair", "face", "hands")
 STEPS = ("find the person", "read the garment", "fit the garment", "arrange", "mark the mask", "paint", "paste back")
-LARGEST_WORK = 1536  # height of the working copy; larger windows are painted at this height and enlarged
-LEAST_LAID = 0.35  # share of the worn garment above the new hem that has to be covered
 SHADE = 0.5  # share of the generator's shading: at full strength it smudges plain cloth
-LEAST_SCORE = 0.15  # joints below count as not found, as the published preprocessing expects
 SKIN_SHADOW = np.array([0.85, 1.1, 1.2], np.float32)  # skin in shadow is redder
 FEATHER = 1 / 1100  # of the window's height; a photograph's own edges are about as soft
-EDGES = (0.045, 1e-3)  # how far (in shoulder widths) parsed outlines follow the photograph's, and its least variance
-SLEEVE_KEPT = Finding(
-    "fit.sleeve-kept",
-    "info",
-    "The arm inside a worn sleeve cannot be seen, so the sleeve stays below the shorter one",
-    "A photo with bare arms, or with both arms hanging and both hands visible, fits better",
-)
 
 
 @dataclass(frozen=True)
@@ -112,28 +96,6 @@ class TryOnResult:
     garment: GarmentCut
     pose: Pose
     timings: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A person's window at working and at network size, with the garment fitted to it."""
-
-    work: Image  # (h, w, 3)
-    layout: NDArray[np.uint8]  # (h, w) LIP ids at working size
-    work_pose: Pose  # in working pixels
-    small_image: Image
-    small_layout: NDArray[np.uint8]
-    small_pose: Pose
-    edit: NDArray[np.bool_]  # network size
-    edit_work: NDArray[np.bool_]  # working size
-    cloth: NDArray[np.float32]  # network size, RGB in [0, 1]
-    cloth_mask: NDArray[np.bool_]
-    cloth_work: NDArray[np.float32]  # working size
-    alpha_work: NDArray[np.float32]
-    kept: NDArray[np.float32]  # working size: share of each pixel that stays in front
-    plan: covering.Cover | None  # working size; None without a garment
-    folds: NDArray[np.float32]  # working size, log-shading
-    findings: tuple[Finding, ...]
 
 
 class VitonHDPipeline:
@@ -224,13 +186,16 @@ class VitonHDPipeline:
         frame = self._frame(seen, category)
         cut = self.garment(garment) if isinstance(garment, np.ndarray) else garment
         report(on_step, 2, 3)
-        fitted = self._fit(person, seen, frame, cut, category, mask, protect)
+        fitted = fit_window(
+            person, seen, frame, cut, self.size, category=category, mask=mask, protect=protect,
+            published=self.gmm is not None,
+        )  # fmt: skip
         declared, _ = self._declare(fitted, frame, person.shape[:2], mask)
         warped = cover = None
         if fitted.plan is not None:
             alpha = (_soft(fitted.plan.cloth) * (1 - fitted.kept))[..., None]
             laid = np.asarray(fitted.work * (1 - alpha) + 255 * fitted.cloth_work * alpha, np.float32)
-            warped, soft = _pasted(person, laid, frame, 255 * alpha[..., 0])
+            warped, soft = pasted(person, laid, frame, 255 * alpha[..., 0])
             cover = soft > 127
         notes = [*seen.findings, *(cut.findings if cut else ()), *fitted.findings]
         findings = [*notes, *masks.lint(declared, seen.layout, category)]
@@ -272,7 +237,10 @@ class VitonHDPipeline:
         frame = self._frame(seen, category)
         cut = self.garment(garment)
         clock.tick("garment")
-        fitted = self._fit(person, seen, frame, cut, category, mask, protect)
+        fitted = fit_window(
+            person, seen, frame, cut, self.size, category=category, mask=mask, protect=protect,
+            published=self.gmm is not None,
+        )  # fmt: skip
         clock.tick("fit")
         wanted = self.arrange(fitted, seed)
         clock.tick("arrange")
@@ -281,7 +249,7 @@ class VitonHDPipeline:
         clock.tick("mask")
         painted = self.paint(fitted, wanted, seed) if self.gmm is None else self.published(fitted, cut, seed)
         clock.tick("paint")
-        image, _ = _pasted(person, painted, frame, soft)
+        image, _ = pasted(person, painted, frame, soft)
         image = np.where(declared[..., None] > 0, image, person)
         clock.tick("paste")
         laid = fitted.alpha_work[..., None] * fitted.cloth_work + (1 - fitted.alpha_work[..., None])
@@ -297,92 +265,8 @@ class VitonHDPipeline:
         frame = working_frame(seen, category)
         return frame if self.gmm is None else replace(frame, size=self.size)
 
-    def _fit(
-        self,
-        image: Image,
-        seen: Person,
-        frame: Frame,
-        cut: GarmentCut | None,
-        category: str,
-        mask: Mask | None,
-        protect: tuple[str, ...],
-    ) -> _Fitted:
-        """Cut the window out and fit the garment to it, at network and at working size."""
-        small = replace(frame, size=self.size)
-        work, layout = frame.take(image), frame.take(seen.layout, nearest=True)
-        small_layout = small.take(seen.layout, nearest=True)
-        labels = small.take(seen.labels, nearest=True)
-        pose = Pose(
-            small.points(seen.pose.xy), seen.pose.score, seen.pose.names, Box(0, 0, small.size[1], small.size[0])
-        )
-        work_pose = replace(pose, xy=frame.points(seen.pose.xy), box=Box(0, 0, frame.size[1], frame.size[0]))
-        room, in_front = masks.garment_mask(layout, work_pose, category)
-        in_front = photos.without_islands(_protected(layout, work_pose, in_front, protect), layout)
-        photo = work.astype(np.float32) / np.float32(255)
-        cloth = np.zeros((*self.size, 3), np.float32)
-        cloth_work, alpha_work = np.zeros((*frame.size, 3), np.float32), np.zeros(frame.size, np.float32)
-        folds, findings, plan = np.zeros(frame.size, np.float32), (), None
-        edit = (frame.take(mask) > 127 if mask is not None else room) & ~in_front
-        if cut is not None:
-            place = fit(cut.landmarks, cut.sleeve, labels, pose)
-            findings = tuple(place.findings)
-            place = _enlarged(place, np.array([frame.size[1] / self.size[1], frame.size[0] / self.size[0]]))
-            flat = bleed(cut.image, cut.alpha)  # no colour of the ground at the garment's rim
-            cloth_work, alpha_work, parts = warp(
-                flat, cut.alpha, cut.landmarks, place.target, frame.size, sleeves=place.sleeves, behind=place.behind
-            )
-            reach, least = EDGES[0] * place.unit, EDGES[1]
-            worn = np.isin(layout, masks.WORN[category]) & ~in_front
-            worn = photos.guided(photo, worn.astype(np.float32), reach, least) > 0.5
-            arms = covering.beyond_cuffs(place, frame.size)
-            known_skin = np.isin(layout, (layouts.FACE, layouts.NECK, *layouts.ARMS))
-            for _, name in covering.ARMS:
-                worn &= ~photos.skin_coloured(photo, known_skin, worn & (arms == name))
-            bare = np.isin(layout, layouts.ARMS)
-            light = photos.light_from(photo, layout == layouts.FACE)
-            gaps = photos.gaps_in(layout > 0, place.unit)
-            figure = photos.guided(photo, (layout > 0).astype(np.float32), reach, least) > 0.5
-            plan = covering.cover(alpha_work, place, worn & ~in_front, bare, in_front, light, gaps, figure)
-            if self.gmm is None:
-                _check_plausible(plan, place, worn)
-            if mask is None and plan.stays.any():
-                findings += (SLEEVE_KEPT,)
-            if mask is not None:
-                plan = replace(plan, cloth=plan.cloth & edit, fill=edit & ~plan.cloth)
-            elif self.gmm is None:
-                edit = plan.cloth | plan.fill
-            cloth_work = surface.extended(cloth_work, plan.trust, _widened(plan.cloth, frame.size[0] / 100))
-            folds = surface.folds(photo, worn & ~in_front, place.unit) + surface.relief(parts, plan.cloth, place.unit)
-        kept = photos.guided(photo, in_front.astype(np.float32), max(2, 0.012 * frame.size[0]), EDGES[1])
-        small_cloth = np.zeros(self.size, bool) if plan is None else self._small(plan.cloth)
-        if plan is not None:
-            cloth = np.asarray(cv2.resize(cloth_work, self.size[::-1], interpolation=cv2.INTER_AREA), np.float32)
-        return _Fitted(
-            work=work,
-            layout=layout,
-            work_pose=work_pose,
-            small_image=small.take(image),
-            small_layout=small_layout,
-            small_pose=pose,
-            edit=self._small(edit),
-            edit_work=edit,
-            cloth=cloth,
-            cloth_mask=small_cloth & self._small(edit),
-            cloth_work=cloth_work,
-            alpha_work=alpha_work,
-            kept=kept,
-            plan=plan,
-            folds=folds,
-            findings=findings,
-        )
-
-    def _small(self, plane: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A plane of the window at network size."""
-        size = self.size[::-1]
-        return cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-
     def _declare(
-        self, fitted: _Fitted, frame: Frame, shape: tuple[int, int], mask: Mask | None
+        self, fitted: Fitted, frame: Frame, shape: tuple[int, int], mask: Mask | None
     ) -> tuple[Mask, NDArray[np.float32]]:
         """The declared mask at the picture's size, and the same at working size as float32 in [0, 255]."""
         if mask is not None:
@@ -394,12 +278,12 @@ class VitonHDPipeline:
             soft *= np.clip(8 * (1 - fitted.kept), 0, 1)
         soft = np.asarray(soft, np.float32)
         soft[soft < 2] = 0
-        declared = _pasted(np.zeros((*shape, 3), np.uint8), soft[..., None].repeat(3, 2), frame, soft)[1]
+        declared = pasted(np.zeros((*shape, 3), np.uint8), soft[..., None].repeat(3, 2), frame, soft)[1]
         if mask is not None:
             declared = np.minimum(declared, mask)
         return declared, soft
 
-    def _conditions(self, fitted: _Fitted, wanted: NDArray[np.int64] | None = None) -> Conditions:
+    def _conditions(self, fitted: Fitted, wanted: NDArray[np.int64] | None = None) -> Conditions:
         """Network inputs; ``wanted`` is what the first fill goes by."""
         device = self.runtime.device
 
@@ -422,7 +306,7 @@ class VitonHDPipeline:
         )
 
     @torch.inference_mode()
-    def arrange(self, fitted: _Fitted, seed: int) -> NDArray[np.int64]:
+    def arrange(self, fitted: Fitted, seed: int) -> NDArray[np.int64]:
         """Predict which part stands where on the dressed person: (h, w) int64, 13 classes."""
         known = TO_PARSE13[fitted.small_layout].astype(np.int64)
         if self.gmm is not None:
@@ -443,7 +327,7 @@ class VitonHDPipeline:
         return wanted
 
     @torch.inference_mode()
-    def paint(self, fitted: _Fitted, wanted: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+    def paint(self, fitted: Fitted, wanted: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
         """Paint the window: (h, w, 3) float32 in [0, 255] at working size."""
         c = self._conditions(fitted, wanted)
         target = torch.from_numpy(wanted)[None].to(self.runtime.device)
@@ -465,10 +349,10 @@ class VitonHDPipeline:
         behind = fill * painted + (1 - fill) * photo
         return np.asarray(255 * (cloth * shaded + (1 - cloth) * behind), np.float32)
 
-    def _fill(self, fitted: _Fitted, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _fill(self, fitted: Fitted, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """What comes to light where the old garment goes, at working size."""
         height, width = fitted.work.shape[:2]
-        region = fitted.edit_work if fitted.plan is None else _widened(fitted.plan.fill, height / 150)
+        region = fitted.edit_work if fitted.plan is None else widened(fitted.plan.fill, height / 150)
         known = TO_PARSE13[fitted.layout]
         worn = np.isin(fitted.layout, masks.WORN["upper"])
         sources: dict[tuple[int, ...], NDArray[np.bool_]] = {}
@@ -492,7 +376,7 @@ class VitonHDPipeline:
         return np.asarray(picture * fitted.plan.roundness[..., None] ** SKIN_SHADOW, np.float32)
 
     @torch.inference_mode()
-    def published(self, fitted: _Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:
+    def published(self, fitted: Fitted, cut: GarmentCut, seed: int) -> NDArray[np.float32]:
         """The published flow on the window: parse, thin-plate warp, synthesis; (h, w, 3) float32 in [0, 255]."""
         if self.gmm is None:
             raise WeightsError("weights.no-gmm", "These weights hold no GMM", remedy="Use the official weights")
@@ -501,51 +385,10 @@ class VitonHDPipeline:
         return flow.to_pictures(steps.output)[0].astype(np.float32)
 
 
-def published_sample(fitted: _Fitted, cut: GarmentCut, size: tuple[int, int]) -> preprocess.Sample:
-    """What the data set would hold for this person and garment, at load size."""
-    layout = np.where(fitted.layout == layouts.BAG, 0, fitted.layout).astype(np.uint8)
-    pose = fitted.work_pose
-    joints, score = coco_to_body25(pose.xy, pose.score)
-    joints = np.where(score[:, None] > LEAST_SCORE, joints, 0).astype(np.float64)
-    cloth, mask = _on_canvas(cut, size)
-    return preprocess.Sample(
-        person_name="person",
-        cloth_name="cloth",
-        image=fitted.work,
-        agnostic=preprocess.agnostic_image(PilImage.fromarray(fitted.work), layout, joints),
-        parse_agnostic=preprocess.agnostic_parse(layout, joints),
-        pose=pose_map(pose, size),
-        cloth=cloth,
-        cloth_mask=mask,
-    )
-
-
-def _on_canvas(cut: GarmentCut, size: tuple[int, int]) -> tuple[Image, NDArray[np.uint8]]:
-    """The garment on white, filling the load size the way the data set's product photos do."""
-    x, y, w, h = cv2.boundingRect((cut.alpha > 127).astype(np.uint8))
-    scale = 0.88 * min(size[0] / h, size[1] / w)
-    matrix = np.array([[scale, 0, size[1] / 2 - scale * (x + w / 2)], [0, scale, size[0] / 2 - scale * (y + h / 2)]])
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    alpha = cv2.warpAffine(cut.alpha, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR)
-    rgb = cv2.warpAffine(cut.image, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    share = alpha[..., None].astype(np.float32) / 255
-    return np.round(rgb * share + 255 * (1 - share)).astype(np.uint8), (alpha > 127).astype(np.uint8)
-
-
-def _enlarged(place: Fit, factor: NDArray[np.float64]) -> Fit:
-    """A fit in pixels of a window ``factor`` times as wide and as high."""
-    points = {name: scaled(getattr(place, name), factor) for name in ("target", "shoulders", "elbows", "wrists")}
-    return replace(place, **points, unit=place.unit * float(factor.mean()))
-
-
 def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A mask with a soft outline, (h, w) float32 in [0, 1]."""
     radius = max(0.7, FEATHER * mask.shape[0])
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius), np.float32)
-
-
-def _widened(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    return cv2.dilate(mask.astype(np.uint8), disc(radius)) > 0
 
 
 class _Clock:
@@ -582,59 +425,3 @@ def _check(person: Image, mask: Mask | None, category: str, protect: tuple[str, 
         )
     if mask is not None and not mask.any():
         raise InputError("mask.empty", "The mask marks no pixel", remedy="Draw where the garment may change the photo")
-
-
-def _check_plausible(plan: covering.Cover, place: Fit, worn: NDArray[np.bool_]) -> None:
-    """Refuse a garment that covers little of the old one above its own hem: what it would leave is a hole."""
-    hem = max(1, int(place.target[[H, RIGHT + H], 1].max()))
-    replaced = worn[:hem] & ~plan.stays[:hem]
-    share = float(plan.cloth[:hem][replaced].mean()) if replaced.any() else 1.0
-    if share < LEAST_LAID:
-        raise InputError(
-            "fit.implausible",
-            "The garment that was cut out covers too little of the worn one to replace it",
-            seen=f"{share:.0%} of it, at least {LEAST_LAID:.0%} are needed",
-            remedy="Use a photo of the whole garment on a ground of another colour, or a frontal photo of the person",
-        )
-
-
-def working_frame(seen: Person, category: str) -> Frame:
-    """The window of a person for a category, at the size it is painted: the picture's own, within bounds."""
-    frame = garment_frame(seen.layout, seen.pose, category)
-    height = int(np.clip(frame.box.h, 256, LARGEST_WORK)) // 4 * 4
-    return replace(frame, size=(height, height * 3 // 4))
-
-
-def _protected(
-    layout: NDArray[np.uint8], pose: Pose, protected: NDArray[np.bool_], protect: tuple[str, ...]
-) -> NDArray[np.bool_]:
-    """Drop from ``protected`` what the user gave up."""
-    freed = np.zeros(layout.shape, bool)
-    if "hair" not in protect:
-        freed |= layout == 2
-    if "face" not in protect:
-        freed |= np.isin(layout, (4, 13))
-    if "hands" not in protect:
-        freed |= layouts.hands(layout, pose)
-    return protected & ~freed
-
-
-def _pasted(picture: Image, window: NDArray[np.float32], frame: Frame, soft: NDArray[np.float32]) -> tuple[Image, Mask]:
-    """Blend a window (h, w, 3) in [0, 255] into ``picture`` by ``soft`` (h, w) in [0, 255].
-
-    Returns:
-        the picture, and the opacity (H, W) uint8 that was used; where it is 0 the picture is untouched.
-    """
-    rows, columns = picture.shape[:2]
-    x0, y0 = max(0, int(np.floor(frame.box.x))), max(0, int(np.floor(frame.box.y)))
-    x1 = min(columns, int(np.ceil(frame.box.x + frame.box.w)))
-    y1 = min(rows, int(np.ceil(frame.box.y + frame.box.h)))
-    here = Frame(replace(frame.box, x=frame.box.x - x0, y=frame.box.y - y0), (window.shape[0], window.shape[1]))
-    patch = here.put(window, (y1 - y0, x1 - x0))
-    opacity = np.clip(np.round(here.put(soft, (y1 - y0, x1 - x0))), 0, 255).astype(np.uint8)
-    result, mask = picture.copy(), np.zeros((rows, columns), np.uint8)
-    share = opacity[..., None].astype(np.float32) / 255
-    blended = np.clip(np.round(picture[y0:y1, x0:x1] * (1 - share) + patch * share), 0, 255).astype(np.uint8)
-    result[y0:y1, x0:x1] = np.where(opacity[..., None] > 0, blended, picture[y0:y1, x0:x1])
-    mask[y0:y1, x0:x1] = opacity
-    return result, mask

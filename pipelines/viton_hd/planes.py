@@ -58,3 +58,8 @@ def rounded(mask: Plane, radius: float, smooth: float) -> Plane:
     """Close cracks, then round the outline."""
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(2.5 * radius))
     return cv2.GaussianBlur(closed.astype(np.float32), (0, 0), max(0.6, smooth)) > 0.5
+
+
+def widened(mask: Plane, radius: float) -> Plane:
+    """A plane with a rim of ``radius`` pixels around it."""
+    return cv2.dilate(mask.astype(np.uint8), disc(radius)) > 0

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from pipelines.core import checkpoint, hub, training
-from pipelines.core.errors import InputError
+from pipelines.core.errors import InputError, PipelineError
 from pipelines.core.runtime import Runtime
 from pipelines.viton_hd import adversarial, losses, pairs
 from pipelines.viton_hd.discriminator import DiscriminatorConfig, MultiscaleDiscriminator
@@ -30,11 +30,12 @@ from pipelines.viton_hd.network import (
     SpectralConv2d,
     VitonHDConfig,
 )
-from pipelines.viton_hd.paired import VITON_HD, PairedPeople, layout_of, paired_people
+from pipelines.viton_hd.paired import CCP, VITON_HD, PairedPeople, layout_of, paired_people
 from pipelines.viton_hd.preprocess import LOAD_SIZE
 from pipelines.viton_hd.warping import GMM, GmmConfig
 
 PARTS = ("seg", "gmm", "alias")
+LAYOUT_FILE = "layout.txt"  # in the run folder: `VITON_HD` or `CCP`
 # Peak rate and Adam's betas on the VITON-HD layout; the discriminator of ALIASGenerator learns four times as fast.
 RATES = {"seg": 4e-4, "gmm": 2e-4, "alias": 1e-4}
 BETAS = {"seg": (0.5, 0.999), "gmm": (0.5, 0.999), "alias": (0.0, 0.9)}
@@ -91,6 +92,7 @@ def train(
         The folder of the component.
 
     Raises:
+        PipelineError: ``train.resume`` if ``folder`` holds a run on the other layout.
         InputError: ``train.part`` or ``train.network`` for an unknown name; ``data.layout``, ``data.mixed``,
             ``data.unpaired`` or ``data.empty``.
         WeightsError: ``weights.missing`` if ``alias`` finds no GMM.
@@ -107,6 +109,8 @@ def train(
             "data.mixed", "These folders are in two layouts", seen=", ".join(map(str, data)), remedy="Train on one"
         )
     folder, shape = Path(folder), CONFIGS[network]
+    mark, layout = folder / LAYOUT_FILE, VITON_HD if layouts == {VITON_HD} else CCP
+    _check_layout(mark, layout)
     torch.manual_seed(config.seed)
     if layouts == {VITON_HD}:
         lr = RATES[part] if config.lr is None else config.lr
@@ -119,12 +123,26 @@ def train(
         store = pairs.prepare(data, folder / "pairs.npz", garments=garments, rendered=rendered, pose=pose, log=log)
         log(f"{len(store)} people with {store.fits} fitted garments")
         task = _single(part, store, shape, parsing, runtime)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(layout + "\n", encoding="utf-8")
     model = training.fit(task.model, task.loss, task.draw, folder / part, config, runtime, rival=task.rival, log=log)
     for module in model.modules():
         if isinstance(module, SpectralConv2d):
             module.settle(SETTLED)
     checkpoint.save_component(folder / part / "weights", model, task.values)
     return folder / part / "weights"
+
+
+def _check_layout(mark: Path, layout: str) -> None:
+    """Refuse to go on with a run on the other layout: its GMM would fit, so only the run itself can say it."""
+    began = mark.read_text(encoding="utf-8").strip() if mark.is_file() else layout
+    if began != layout:
+        raise PipelineError(
+            "train.resume",
+            "This folder holds a run on the other data layout",
+            seen=f"{mark.parent}: {began} instead of {layout}",
+            remedy="Name another folder, or the data that the run began with",
+        )
 
 
 def published(shape: VitonHDConfig) -> VitonHDConfig:

@@ -15,14 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.vitruvio.network import BLOCKS, ConditionalDecoder, ConditionalNorm, OccupancyNetwork, with_octaves
+from pipelines.vitruvio.network import (
+    BLOCKS,
+    ConditionalDecoder,
+    ConditionalNorm,
+    Local,
+    OccupancyNetwork,
+    with_octaves,
+)
 
 CHUNK_CPU, CHUNK_GPU = 2_048, 65_536
 
 
 @torch.inference_mode()
 def field_of(
-    model: OccupancyNetwork, c: Tensor, z: Tensor | None = None
+    model: OccupancyNetwork, c: Tensor, z: Tensor | None = None, local: Local | None = None
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """The occupancy logits of one picture, as `extraction.extract` asks for them.
 
@@ -30,12 +37,14 @@ def field_of(
         model: In evaluation mode.
         c: (1, c_dim) from `model.encode`.
         z: (1, z_dim); None takes the prior's mean.
+        local: Of one picture, from `model.read`; None for a network without local features.
 
     Returns:
         A function from (N, 3) float32 points to (N,) float32 logits.
 
     Raises:
-        ValueError: for more than one code, a model in training mode, or a z that this network has no use for.
+        ValueError: for more than one code, a model in training mode, or a z or a local that this network has no use
+            for, or that it lacks.
     """
     if len(c) != 1:
         raise ValueError(f"a field has one code, not {len(c)}")
@@ -43,8 +52,11 @@ def field_of(
         raise ValueError("a network in training mode norms by its batch, and gives no field")
     if z is not None and not model.config.z_dim:
         raise ValueError("this network has no latent variable")
+    if (local is None) == bool(model.config.local):
+        raise ValueError(f"this network has {model.config.local} local features")
     if isinstance(model.decoder, ConditionalDecoder):
-        answer = _folded(model.decoder, c, z)
+        told = None if local is None else lambda points: model.local.at(local, points.unsqueeze(0))[0]
+        answer = _folded(model.decoder, c, z, told)
     else:
         answer = lambda points: model.decode(points.unsqueeze(0), c, z)[0]  # noqa: E731
     chunk = CHUNK_CPU if c.device.type == "cpu" else CHUNK_GPU
@@ -57,7 +69,9 @@ def field_of(
     return field
 
 
-def _folded(decoder: ConditionalDecoder, c: Tensor, z: Tensor | None) -> Callable[[Tensor], Tensor]:
+def _folded(
+    decoder: ConditionalDecoder, c: Tensor, z: Tensor | None, told: Callable[[Tensor], Tensor] | None
+) -> Callable[[Tensor], Tensor]:
     """The decoder for one code, (N, 3) -> (N,)."""
     row = c.unsqueeze(1)
     into: Any = decoder.fc_p
@@ -76,6 +90,8 @@ def _folded(decoder: ConditionalDecoder, c: Tensor, z: Tensor | None) -> Callabl
 
     def answer(points: Tensor) -> Tensor:
         x = torch.addmm(start, with_octaves(points.unsqueeze(0), decoder.octaves)[0], first)
+        if told is not None:
+            x += told(points)
         for (scale, shift), (inner, inner_bias), (outer, outer_bias) in blocks:
             y = torch.addmm(inner_bias, torch.addcmul(shift, x, scale).relu_(), inner).relu_()
             x += torch.addmm(outer_bias, y, outer)

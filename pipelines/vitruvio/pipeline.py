@@ -227,14 +227,18 @@ class VitruvioPipeline:
         x = torch.from_numpy(pictures).to(self.runtime.device).float().div(255).unsqueeze(1)
         x = x.expand(-1, self.model.config.channels, -1, -1)
         with self.runtime.autocast():
-            codes = self.model.encode(x)
-        fields = [field_of(self.model, code[None].float(), self._latent(variant, seed)) for code in codes]
+            c, local = self.model.read(x)
+        latent = self._latent(variant, seed)
+        fields = [
+            field_of(self.model, c[i : i + 1].float(), latent, None if local is None else local.of(i))
+            for i in range(len(pictures))
+        ]
         if not both:
             return fields[0]
         plain, mirrored = fields[0], _mirrored(fields[1])
         if variant == 2:
             return mirrored
-        return lambda points: (plain(points) + mirrored(points)) / 2
+        return lambda points: np.asarray((plain(points) + mirrored(points)) / 2, np.float32)
 
     def _latent(self, variant: int, seed: int) -> Tensor | None:
         if not self.model.config.z_dim or variant == 0:
@@ -256,13 +260,13 @@ def probability(grid: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], ND
 
     def at(points: NDArray[np.float32]) -> NDArray[np.float32]:
         places = (np.asarray(points, np.float32) / np.float32(1.1) + np.float32(0.5)) * (len(grid) - 1)
-        return ndimage.map_coordinates(chance, places.T, order=1, mode="nearest")
+        return np.asarray(ndimage.map_coordinates(chance, places.T, order=1, mode="nearest"), np.float32)
 
     return at
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
 def _mirrored(logits: Field) -> Field:

@@ -54,8 +54,8 @@ def _filled(ink: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
     wide = cv2.dilate(wide, disc)
     around = wide.copy()
     cv2.floodFill(around, None, (0, 0), [1.0])
-    inside = cv2.erode(wide | (1 - around), disc)[border:-border, border:-border]
-    return np.asarray(inside | ink, np.uint8)
+    inside = cv2.erode(np.maximum(wide, 1 - around), disc)[border:-border, border:-border]
+    return np.maximum(inside, ink)
 
 
 def fitted_camera(

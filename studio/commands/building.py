@@ -167,12 +167,11 @@ def repair(
     file: MeshFile,
     out: Out = None,
     only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="REPAIR", help="Run this repair; repeatable. Default: the usual."),
+        list[Repair] | None,
+        typer.Option("--only", metavar="REPAIR", help="Run this repair alone; repeatable. Default: the usual ones."),
     ] = None,
     add: Annotated[
-        list[Repair] | None,
-        typer.Option("--with", help="Besides the usual: drop-specks or fill-cavities; repeatable."),
+        list[Repair] | None, typer.Option("--with", metavar="REPAIR", help="Besides the usual ones; repeatable.")
     ] = None,
     faces: Faces = None,
     profile: Profile = Printer.GENERIC,
@@ -187,7 +186,9 @@ def repair(
 ) -> None:
     """Close and clean a mesh file by named repairs. Example: studio repair holes.stl -o closed.3mf
 
-    The usual repairs are all but drop-specks and fill-cavities. Exit 7 and nothing written if the mesh stays open.
+    Repairs: weld, drop-degenerate, orient, close-holes, part-pinched, drop-specks, remove-inner-shells, fill-cavities,
+    unite-bodies; the usual ones are all but drop-specks and fill-cavities. Exit 7 and nothing written if the mesh
+    stays open.
     """
     from studio.building_settings import USUAL_REPAIRS
 

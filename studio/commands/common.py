@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studio.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights and output; make nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check inputs, weights, device and output; make nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
@@ -26,7 +26,7 @@ Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloa
 Out = Annotated[
     str | None, typer.Option("--out", "-o", metavar="PATH", help="Output file, or folder with a / at its end.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the output; otherwise NAME-2 is taken.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output, but no input; otherwise NAME-2 is taken.")]
 Format = Annotated[str | None, typer.Option("--format", help="Output format, if the name does not say.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Workspace folder (STUDIO_HOME).")]
 
@@ -71,7 +71,7 @@ def columns(rows: Iterable[Iterable[object]]) -> list[str]:
 
 
 def passport_lines(passport: dict[str, Any]) -> list[str]:
-    """A print passport as a short table. It may come out of a file, so what is missing is left out."""
+    """A print passport, as `pipelines.mesh.printability.Passport.as_dict` gives it, as a short table."""
     profile, size = passport.get("profile", {}), passport.get("size_mm", [0, 0, 0])
     across = " x ".join
     wall, walls = passport.get("minimum_wall_mm"), "not measured: the surface is not closed"
@@ -83,13 +83,9 @@ def passport_lines(passport: dict[str, Any]) -> list[str]:
     if volume is not None:
         material = f"{volume:.2f} cm³" + (f", about {grams:.1f} g" if grams is not None else "")
         material += f", {metres:.2f} m of filament" if metres is not None else ""
-    parts = {
-        "body": "bodies",
-        "cavity": "cavities",
-        "inner shell": "inner_shells",
-        "part that floats": "floating_parts",
-    }
-    counts = [f"{passport.get(key)} x {word}" for word, key in parts.items() if passport.get(key)]
+    words = {"bodies": "body", "cavities": "cavity", "inner_shells": "inner shell", "floating_parts": "floating part"}
+    counts = [f"{passport[key]} {word if passport[key] == 1 else key.replace('_', ' ')}"
+              for key, word in words.items() if passport.get(key)]  # fmt: skip
     edges = [f"{passport.get(f'{word}_edges')} {word} edges" for word in ("open", "crowded", "reversed")
              if passport.get(f"{word}_edges")]  # fmt: skip
     bed = across(f"{side:g}" for side in profile.get("bed", []))

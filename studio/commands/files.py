@@ -93,6 +93,7 @@ def rerun(
 
     engine = Engine(settings(device=device, dtype=dtype, home=home))
     if dry_run:
+        engine.runtime()
         told = replay.explain(engine, result)
         show(told, as_json=as_json, text=replay.lines(told))
         return

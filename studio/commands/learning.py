@@ -10,7 +10,7 @@ import typer
 
 from studio.commands.common import Device, DryRun, Dtype, Home, Json, Meter, Quiet, say, settings, show
 
-Name = Annotated[str, typer.Argument(help="parsing, pose, garment, cutout or viton-hd.")]
+Name = Annotated[str, typer.Argument(help="parsing, pose, garment, cutout, viton-hd or vitruvio.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +45,9 @@ def train(
     viton-hd trains one network a run: --set part=seg, gmm or alias. A DIR with train/image and train_pairs.txt is taken
     as the VITON-HD data set and trained on with the paper's losses; alias then needs a gmm trained before, into the
     same --out or named by --set gmm=FOLDER. A DIR with images/ and labels/ holds single photographs (CCP layout).
+
+    vitruvio draws its buildings as it goes; with --data it trains from folders in the layout of Occupancy Networks,
+    such as `studio data prepare` writes. --set pose=quarter, canonical or free says how the buildings stand.
     """
     from studio import systems
 
@@ -69,7 +72,10 @@ def evaluate(
     data: Annotated[Path | None, typer.Option("--data", help="Folder of labelled data.")] = None,
     split: Annotated[str, typer.Option(help="all, or val: one item in ten, never trained on.")] = "all",
     garments: Annotated[Path | None, typer.Option(help="Folder of flat garments (viton-hd).")] = None,
-    rendered: Annotated[int | None, typer.Option(min=1, help="Number of rendered people (viton-hd).")] = None,
+    rendered: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of rendered people (viton-hd), or of the 200 drawn buildings (vitruvio)."),
+    ] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Your own folder of weights.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     device: Device = None,
@@ -78,7 +84,11 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score weights on labelled data. Example: studio eval parsing --data data/ccp --split val --json"""
+    """Score weights on labelled data. Example: studio eval parsing --data data/ccp --split val --json
+
+    vitruvio takes a DIR of ID/sketch.png, ID/points.npz and perhaps ID/mesh.obj. Without --data, --rendered 200 draws
+    the fixed set that its figures are about; `studio data evaluation` writes that set to look at.
+    """
     from studio import systems
 
     chosen = settings(device=device, dtype=dtype, home=home)

@@ -201,7 +201,7 @@ def make(
     targets = [target, *(_sibling(target, each, row.formats) for each in dict.fromkeys(also) if each != target.format)]
     engine = Engine(chosen, own_weights=own_weights(weights, row.own))
     for each in targets:
-        engine.store.check(each)
+        engine.store.check(each, files.values())
     draft = engine.draft(kind, files, values, seed=seed, keep=not dry_run)
     if dry_run:
         show(plan(draft, target), as_json=as_json, text=plan_lines(draft, target))

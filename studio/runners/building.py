@@ -53,7 +53,10 @@ def run(call: Call) -> Product:
         receipt={
             "passport": told(passport),
             "confidence": round(float(made.confidence), 4),
-            "camera": {name: round(float(value), 3) for name, value in asdict(made.camera).items()},
+            "camera": {
+                name: value if isinstance(value, bool) else round(float(value), 3)
+                for name, value in asdict(made.camera).items()
+            },
             "variants": int(made.variants),
             "changes": [*({"name": "clean-up", "message": text} for text in made.changes), *changes],
         },

@@ -7,12 +7,11 @@ from typing import Literal
 
 import streamlit as st
 
+from studio import media
 from studio.recipe import MAX_SEED
 from studio.ui import inputs, notices, results, state
 from studio.ui.components.tiles import Tile, tiles
 from studio.ui.state import PROTECTABLE, Picture
-
-FILE_TYPES = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
 
 
 def person_step() -> None:
@@ -46,7 +45,7 @@ def _picture_step(slot: Literal["person", "garment"], title: str, hint: str, sha
             )
         st.file_uploader(
             f"Upload a photo of the {slot}",
-            type=FILE_TYPES,
+            type=list(media.SUFFIXES),
             key=f"{slot}_upload",
             on_change=_upload,
             args=(slot,),

@@ -226,6 +226,43 @@ def warm(context: Context) -> list[Figure]:
     return [Figure("seconds", got["seconds"], 3.0, "<="), Figure("peak_rss_gb", got["peak_rss_gb"], 2.0, "<=")]
 
 
+def vitruvio(context: Context) -> list[Figure]:
+    """`studio eval vitruvio --rendered 200`: the fixed set of buildings, beside retrieval and the mean shape."""
+    got = context.measure("vitruvio", "--rendered", "200")
+    families = got["families"]
+    return [
+        Figure("iou", got["iou"], 0.72),
+        Figure("iou l-plan", families["l-plan"]["iou"], 0.60),
+        Figure("iou t-plan", families["t-plan"]["iou"], 0.60),
+        Figure("chamfer_l1_x10", got["chamfer_l1_x10"], 0.40, "<="),
+        Figure("watertight_share", got["watertight_share"], 1.0),
+        *(Figure(f"iou {name} over retrieval", row["iou"], row["retrieval_iou"]) for name, row in families.items()),
+        *(Figure(f"iou {name} over mean shape", row["iou"], row["mean_shape_iou"]) for name, row in families.items()),
+    ]
+
+
+def solids(context: Context) -> list[Figure]:
+    """200 outputs before any repair, and what slicers say of their files."""
+    got = context.child("solids")
+    rows = [Figure("solid", got["solid"], got["count"]), Figure("strict_warnings", got["strict_warnings"], 0, "==")]
+    if not got["slicer"]:
+        raise Skip("prusa-slicer is not installed")
+    return [
+        *rows,
+        Figure("files a slicer is content with", got["content"], 2 * got["count"]),
+        Figure("volume_off_max", got["volume_off_max"], 0.03, "<="),
+    ]
+
+
+def warm_building(context: Context) -> list[Figure]:
+    """One process, model loaded: sketch to printable 3MF, median of seven."""
+    sketches = sorted((ROOT / "assets" / "samples" / "sketches").glob("*.png"))
+    if not sketches:
+        raise Broken("no sample sketches")
+    got = context.child("warm_building", str(sketches[0]))
+    return [Figure("seconds", got["seconds"], 1.5, "<="), Figure("peak_rss_gb", got["peak_rss_gb"])]
+
+
 def sizes(context: Context) -> list[Figure]:
     """What the starter weights and the copies of the parity cases weigh, in MB."""
     del context
@@ -236,8 +273,10 @@ def sizes(context: Context) -> list[Figure]:
     starter = megabytes(ROOT / "weights" / "starter")
     if starter == 0:
         raise Broken("weights/starter is empty")
+    building = megabytes(ROOT / "weights" / "starter" / "vitruvio")
     return [
-        Figure("starter_mb", starter, 24, "<="),
+        Figure("starter_mb try-on", starter - building, 24, "<="),
+        Figure("starter_mb building", building, 10, "<="),
         Figure("parity_mb", megabytes(ROOT / "tests/parity/data"), 6, "<="),
     ]
 
@@ -286,6 +325,9 @@ LINES: dict[str, Callable[[Context], list[Figure]]] = {
     "help": help_time,
     "cold": cold,
     "warm": warm,
+    "vitruvio": vitruvio,
+    "solids": solids,
+    "warm building": warm_building,
     "sizes": sizes,
     "bfloat16": bfloat16,
     "bench": bench,

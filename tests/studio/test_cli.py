@@ -20,19 +20,9 @@ from studio.cli import app, run
 from studio.queue import Queue
 from studio.recipe import Recipe
 from studio.settings import load
+from tests.studio.batches import soften, spec
 
 HERE = Path(__file__).parent
-
-
-def spec(path: Path, *lines: dict[str, Any] | str) -> Path:
-    """A batch file."""
-    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
-    return path
-
-
-def soften(photo: Path, output: str, **values: Any) -> dict[str, Any]:
-    """A line of it."""
-    return {"kind": "soften", "inputs": {"person": str(photo)}, "settings": values, "output": output}
 
 
 def verbs(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -56,7 +46,7 @@ def test_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_verbs() -> None:
-    wanted = "tryon mask pose parse run rerun explain schema train eval doctor ui"
+    wanted = "tryon mask pose parse building passport repair run rerun explain schema train eval doctor ui"
     groups = [("weights", verb) for verb in ("ls", "info", "verify", "pull", "seal")]
     groups += [("queue", verb) for verb in ("ls", "pause", "cancel", "retry")]
     assert sorted(VERBS) == sorted([*((verb,) for verb in wanted.split()), *groups])
@@ -106,85 +96,6 @@ def test_weights_ls_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["weights", "info", "nothing"]) == 4
     assert run(["weights", "pull", "viton-hd-official"]) == 4
     assert "--accept-licence" in capsys.readouterr().err
-
-
-# -- run
-
-
-def test_batch(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = spec(
-        tmp_path / "batch.jsonl",
-        {**soften(photo, "out/a.png"), "id": "first"},
-        "// a remark",
-        {**soften(Path("photo.png"), "out/b.webp"), "seed": 5},  # relative to the batch file
-        "",
-    )
-    assert run(["run", str(path), "--json"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(row["id"], row["status"]) for row in rows] == [("first", "done"), ("3", "done")]
-    assert rows[0]["receipt"]["edit"]["changed_outside_mask"] == 0
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a.png.json", "b.webp", "b.webp.json"]
-
-
-def test_batch_resumes(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = spec(tmp_path / "b.jsonl", soften(photo, "a.png"), soften(photo, "b.png", steps=2))
-    assert run(["run", str(path)]) == 0
-    spec(path, soften(photo, "a.png"), soften(photo, "b.png", steps=4), soften(photo, "c.png"))
-    capsys.readouterr()
-    assert run(["run", str(path), "--json"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["status"] for row in rows] == ["skipped", "done", "done"]
-    assert Path(rows[1]["output"]).name == "b-2.png"  # another recipe: not the same work, and nothing is overwritten
-    (tmp_path / "a.png").write_bytes(b"damaged")
-    assert run(["run", str(path), "--json", "--force"]) == 0
-    assert [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()] == ["done"] * 3
-
-
-def test_batch_with_failures(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = spec(
-        tmp_path / "b.jsonl",
-        soften(photo, "a.png", fail="input"),
-        soften(tmp_path / "none.png", "b.png"),
-        "{no json",
-        {"kind": "soften", "inputs": {"person": 3}},
-        soften(photo, "e.png", fail="bug"),
-        soften(photo, "f.png"),
-        {**soften(photo, "g.png"), "kind": "dream"},
-    )
-    assert run(["run", str(path), "--json"]) == 3
-    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    codes = [row["error"]["code"] if not row["ok"] else row["status"] for row in rows]
-    assert codes == ["input.no-person", "input.missing", "recipe.bad", "recipe.bad", "bug", "done", "recipe.kind"]
-    assert last["exit_code"] == 3 and "6 of 7" in last["error"]["seen"]
-    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "f.png", "f.png.json", "photo.png"]
-    assert run(["run", str(path), "--max-failures", "2", "--json", "--no-resume"]) == 3
-    assert len(capsys.readouterr().out.splitlines()) == 3
-
-
-def test_batch_dry_run(photo: Path, tmp_path: Path, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = spec(tmp_path / "b.jsonl", soften(photo, "out/a.png"))
-    assert run(["run", str(path), "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["status"] == "checked"
-    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "photo.png"] and not workspace.exists()
-
-
-@pytest.mark.parametrize(("content", "code"), [(b"", 6), (b"\n\n", 6), (b"\xff\xfe\0", 6)])
-def test_bad_batch_files(tmp_path: Path, content: bytes, code: int) -> None:
-    (tmp_path / "b.jsonl").write_bytes(content)
-    assert run(["run", str(tmp_path / "b.jsonl")]) == code
-
-
-def test_a_batch_output_with_a_slash_is_a_folder(photo: Path, tmp_path: Path) -> None:
-    assert run(["run", str(spec(tmp_path / "b.jsonl", {**soften(photo, "new/"), "id": "a"})), "--quiet"]) == 0
-    assert sorted(os.listdir(tmp_path / "new")) == ["a.png", "a.png.json"]
-
-
-def test_a_batch_output_no_file_can_have(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = spec(tmp_path / "b.jsonl", soften(photo, "a\0.png"), soften(photo, "x" * 300 + ".png"))
-    assert run(["run", str(path), "--json"]) == 3
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["error"]["code"] for row in rows[:2]] == ["output.unwritable"] * 2
-    assert sorted(os.listdir(tmp_path)) == ["b.jsonl", "photo.png"]
 
 
 # -- rerun and explain
@@ -237,6 +148,37 @@ def test_training_into_a_file_is_refused_before_it_starts(
     assert run(["train", "garment", "--out", str(photo), "--steps", "1", "--json", *extra]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "output.unwritable"
     assert photo.read_bytes() == before and os.listdir(photo.parent) == [photo.name]
+
+
+@pytest.mark.parametrize(
+    "verb", ["pose photo.png", "parse photo.png", "mask photo.png", "tryon photo.png photo.png", "rerun made.png"]
+)
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "cpu:x"])
+def test_a_dry_run_tries_the_device(
+    verb: str, device: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from studio.api import Studio
+
+    monkeypatch.chdir(tmp_path)
+    if verb.startswith("rerun"):
+        Studio(device="cpu").make("soften", {"person": photo}, "made.png")
+    names = sorted(os.listdir(tmp_path))
+    answers = []
+    for more in (["--dry-run"], []):
+        assert run([*verb.split(), "--out", "out/", "--device", device, *more, "--json"]) == 2
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1] and answers[0]["error"]["code"] == "runtime.device"
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_a_batch_tries_the_device_before_it_works(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spec(tmp_path / "b.jsonl", soften(photo, "a.png"))
+    for more in (["--dry-run"], []):
+        assert run(["run", str(path), "--device", "abacus", *more, "--json"]) == 3
+        assert json.loads(capsys.readouterr().out.splitlines()[0])["error"]["code"] == "runtime.device"
 
 
 def test_a_folder_without_weights_is_told_before_it_is_read(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from pipelines.synthetic.linework import (
     CLEAN,
     Camera,
     draw,
+    draw_placed,
     in_frame,
     lines,
     on_paper,
@@ -251,3 +252,20 @@ def test_meshes_out_of_the_frame_are_told() -> None:
     assert caught.value.code == "mesh.frame"
     with pytest.raises(InputError, match="no extent"):
         in_frame(Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]])))
+
+
+def test_a_drawing_tells_where_its_points_lie() -> None:
+    rng = np.random.default_rng(8)
+    building = sample_building(rng, "l-plan")
+    hand = replace(CLEAN, roll=7.0, shear=0.03, margin=0.08)
+    picture, projection = draw_placed(building, Camera(35, 25, 40, upright=True), hand, rng, 256)
+    assert projection.shape == (3, 4) and projection[2, 3] == 1
+    corners = np.concatenate([part.vertices for part in building.parts])
+    flat = np.c_[corners, np.ones(len(corners))] @ projection.T
+    places = flat[:, :2] / flat[:, 2:]
+    assert np.abs(places).max() <= 1 - 2 * 0.08 + 1e-6  # the drawing fills the square up to its margin
+    assert np.isclose(np.ptp(places, axis=0).max(), 2 * (1 - 2 * 0.08), atol=0.02)
+    row, column = np.nonzero(picture < 128)
+    ink = np.c_[column + 0.5, row + 0.5] / 128 - 1
+    distance = np.linalg.norm(places[:, None] - ink, axis=2).min(1)
+    assert (distance < 0.012).mean() > 0.7  # most corners are drawn, the others are hidden

@@ -115,7 +115,7 @@ def test_an_svg_is_kept_for_the_worker_and_a_bad_upload_is_told_beside_its_form(
 
 def test_an_empty_page_is_explained_below_it(home, work):
     at = page().run()
-    blank = png(np.full((60, 60, 3), 255, np.uint8))
+    blank = png(np.full((100, 100, 3), 255, np.uint8))
     at.file_uploader(key="sketch_upload").set_value(("blank.png", blank, "image/png")).run()
     work()
     at.run()

@@ -66,10 +66,15 @@ def shirt(place: Fit) -> np.ndarray:
     return canvas
 
 
+def planned(alpha: np.ndarray, place: Fit, *planes: np.ndarray, **more: np.ndarray | None) -> covering.Cover:
+    """The plan with the arms of the fit itself."""
+    return covering.cover(alpha, place, covering.beyond_cuffs(place, SHAPE), *planes, **more)
+
+
 def test_cloth_reaches_the_old_outline_but_not_beyond_the_cuffs_and_not_into_the_neck():
     place = short_sleeved()
     old = body(place, wide=6)
-    plan = covering.cover(shirt(place), place, old, NOTHING, NOTHING)
+    plan = planned(shirt(place), place, old, NOTHING, NOTHING)
     middle = slice(165, 230)
     torso = old & (np.abs(np.arange(300) - 150) < 52)[None]
     assert (plan.cloth & torso)[middle].sum() > 0.98 * torso[middle].sum()
@@ -80,7 +85,7 @@ def test_cloth_reaches_the_old_outline_but_not_beyond_the_cuffs_and_not_into_the
 def test_a_sleeve_covers_a_bare_arm_to_its_outline():
     place = short_sleeved()
     arm = body(place) & (np.arange(300) < 95)[None]
-    plan = covering.cover(shirt(place), place, body(place) & ~arm, arm, NOTHING)
+    plan = planned(shirt(place), place, body(place) & ~arm, arm, NOTHING)
     upper, lower = slice(115, 135), slice(180, 245)
     assert (plan.cloth & arm)[upper].sum() > 0.95 * arm[upper].sum()
     assert not (plan.cloth | plan.fill)[lower, :80].any(), "the rest of the bare arm stays as it was"
@@ -96,7 +101,7 @@ def test_a_flat_garment_is_shaded_towards_its_outline_and_under_sleeves():
 
 def test_a_long_old_sleeve_becomes_an_arm_on_each_side():
     place = short_sleeved()
-    plan = covering.cover(shirt(place), place, body(place), hands(place), NOTHING)
+    plan = planned(shirt(place), place, body(place), hands(place), NOTHING)
     assert plan.skin[200, 83] == 6 and plan.skin[200, 217] == 5
     assert not (plan.skin > 0)[plan.cloth].any() and plan.fill[plan.skin > 0].all()
     assert plan.roundness[200, 70:97].min() < plan.roundness[200, 83] <= 1
@@ -115,7 +120,7 @@ def test_old_sleeves_stay_on_both_sides_unless_both_hands_are_seen():
     place, old = short_sleeved(), body(short_sleeved())
     seen, lost = hands(place), hands(place)
     lost[:, 150:] = False
-    plans = [covering.cover(shirt(place), place, old, bare, NOTHING) for bare in (seen, lost)]
+    plans = [planned(shirt(place), place, old, bare, NOTHING) for bare in (seen, lost)]
     assert not plans[0].stays.any() and (plans[0].skin == 5).any()
     for x in (83, 217):
         assert plans[1].stays[200, x]
@@ -126,7 +131,7 @@ def test_old_sleeves_stay_on_both_sides_unless_both_hands_are_seen():
 
 def test_a_short_old_sleeve_never_stays():
     place, old = replace(short_sleeved(), worn_sleeve="short"), body(short_sleeved())
-    assert not covering.cover(shirt(place), place, old, NOTHING, NOTHING).stays.any()
+    assert not planned(shirt(place), place, old, NOTHING, NOTHING).stays.any()
 
 
 def test_cloth_stays_within_the_outline_of_the_wearer_except_beside_the_neck():
@@ -134,9 +139,7 @@ def test_cloth_stays_within_the_outline_of_the_wearer_except_beside_the_neck():
     alpha[120:220, 20:95] = 1  # a wing
     alpha[80:100, 125:175] = 1  # a collar
     person = body(place)
-    free, held = (
-        covering.cover(alpha, place, person, NOTHING, NOTHING, figure=figure).cloth for figure in (None, person)
-    )
+    free, held = (planned(alpha, place, person, NOTHING, NOTHING, figure=figure).cloth for figure in (None, person))
     rim = cv2.dilate(person.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0
     assert free[170, 40] and not held[170, 40]
     assert not held[105:][~rim[105:]].any() and held[90, 140]
@@ -151,14 +154,14 @@ def test_a_long_sleeve_covers_the_whole_of_a_wide_old_one():
         x, y = place.elbows[side]
         target[RIGHT * side + EO], target[RIGHT * side + EI] = (x - 6, y), (x + 6, y)
     place, old = replace(place, target=target), body(place)
-    plan = covering.cover(shirt(place), place, old, NOTHING, NOTHING)  # the cut-out's own sleeves end at the elbow
+    plan = planned(shirt(place), place, old, NOTHING, NOTHING)  # the cut-out's own sleeves end at the elbow
     sleeve = old & (np.abs(np.arange(300) - 150) > 57)[None]
     assert plan.cloth[sleeve].mean() > 0.95 and not plan.stays.any() and not (plan.skin > 4).any()
 
 
 def test_cloth_does_not_flood_the_skirt_of_a_coat():
     place = short_sleeved()
-    plans = [covering.cover(shirt(place), place, body(place, hem=hem), NOTHING, NOTHING) for hem in (266, 390)]
+    plans = [planned(shirt(place), place, body(place, hem=hem), NOTHING, NOTHING) for hem in (266, 390)]
     assert plans[0].cloth[262, 120:180].all(), "a slightly longer old garment would peek out"
     assert not plans[1].cloth[264:, 120:180].any()
 
@@ -166,13 +169,13 @@ def test_cloth_does_not_flood_the_skirt_of_a_coat():
 def test_what_stays_in_front_is_neither_covered_nor_filled():
     place, front = short_sleeved(), NOTHING.copy()
     front[150:200, 70:160] = True
-    plan = covering.cover(shirt(place), place, body(place), NOTHING, front)
+    plan = planned(shirt(place), place, body(place), NOTHING, front)
     assert not (plan.cloth | plan.fill | (plan.skin > 0))[front].any()
 
 
 def test_below_the_hem_the_old_garment_stays():
     place = short_sleeved()
-    plan = covering.cover(shirt(place), place, body(place, hem=390), NOTHING, NOTHING)
+    plan = planned(shirt(place), place, body(place, hem=390), NOTHING, NOTHING)
     assert not (plan.fill | plan.cloth)[300:380, 120:180].any()
 
 
@@ -180,7 +183,7 @@ def test_a_scrap_of_the_cut_out_far_from_the_garment_is_no_cloth():
     place = short_sleeved()
     alpha = shirt(place)
     alpha[330:340, 250:262] = 1
-    assert not covering.cover(alpha, place, body(place), NOTHING, NOTHING).cloth[320:350].any()
+    assert not planned(alpha, place, body(place), NOTHING, NOTHING).cloth[320:350].any()
 
 
 def test_stripes_go_on_beyond_the_rim_instead_of_being_drawn_out():
@@ -264,7 +267,7 @@ def test_background_between_arm_and_trunk_stays():
     person[200:203, 150:153] = False  # a crumb of the parse
     gaps = photos.gaps_in(person, UNIT)
     assert gaps[175, 120] and not gaps[201, 151] and not gaps[10, 10]
-    plan = covering.cover(shirt(place), place, body(place), NOTHING, NOTHING, gaps=gaps)
+    plan = planned(shirt(place), place, body(place), NOTHING, NOTHING, gaps=gaps)
     assert not plan.cloth[gaps].any() and plan.cloth[175, 150]
 
 

@@ -119,7 +119,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("part", training.PARTS)
-def test_single_photographs_still_train_every_part(photographs: Path, part: str) -> None:
+def test_single_photographs_still_train_every_part(photographs: Path, folder: Path, part: str) -> None:
     out, lines = photographs / "run", list[str]()
     config = TrainConfig(minutes=None, steps=1, batch=2, warmup=1)
     weights = training.train([photographs], out, config, CPU, part=part, rendered=1, log=lines.append)
@@ -128,6 +128,10 @@ def test_single_photographs_still_train_every_part(photographs: Path, part: str)
     assert stored["state"]["step"] == 1 and "rival" not in stored
     assert stored["optimizer"]["param_groups"][0]["betas"] == (0.9, 0.98)
     assert checkpoint.read_config(weights) == asdict(getattr(CONFIGS["starter"], part))
+    with pytest.raises(PipelineError) as raised:
+        run(folder, out, part, 2)
+    assert raised.value.code == "train.resume" and "ccp instead of viton-hd" in str(raised.value.seen)
+    assert equal(state(out, part), stored)
 
 
 def batch_of(folder: Path, size: tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -262,6 +266,18 @@ def test_a_run_folder_of_the_other_layout_is_refused(folder: Path, tmp_path: Pat
     with pytest.raises(PipelineError) as raised:
         run(folder, tmp_path, "seg", 2)
     assert raised.value.code == "train.resume"
+
+
+def test_a_gmm_of_the_other_layout_does_not_go_on(folder: Path, photographs: Path, tmp_path: Path) -> None:
+    """Its network and its optimiser are the same on both, so nothing else would notice."""
+    run(folder, tmp_path, "gmm", 1)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(PipelineError) as raised:
+        run(photographs, tmp_path, "gmm", 2)
+    assert raised.value.code == "train.resume" and "viton-hd instead of ccp" in str(raised.value.seen)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    run(folder, tmp_path, "gmm", 2)
+    assert state(tmp_path, "gmm")["state"]["step"] == 2
 
 
 def test_published_channels_at_any_size() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.core import checkpoint, runtime
+from pipelines.core.errors import WeightsError
 from pipelines.core.types import Finding, Image, Mask, OnStep, report
 from pipelines.person.garment.cutout import Cutout, cut_out, from_alpha
 from pipelines.person.garment.landmarks import (
@@ -37,6 +38,12 @@ CUTOUT = "cutout"  # folder of the cut-out's network, within that of the landmar
 FILLS = (0.74, 0.8, 0.86)  # how much of the network's square the garment fills, one view each
 DOUBTFUL = 0.03  # mean expected error over the garment's longer side
 SNAP = 0.045  # largest move onto the outline, over the garment's longer side
+WITHOUT_NETWORK = Finding(
+    "garment.no-cutout-network",
+    "warning",
+    "These weights have no network for the cut-out: the garment was cut out by colours and texture alone",
+    "Use the shipped garment weights, or put a trained cut-out network into their folder",
+)
 ON_OUTLINE = [i + side for side in (0, RIGHT) for i in (N, S, EO, CO, CI, W, H)] + [NECK, HEM]
 
 
@@ -78,28 +85,34 @@ class GarmentPipeline:
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", dtype: str = "auto") -> GarmentPipeline:
         """Load config.json and model.safetensors from ``folder``, and those of the cut-out from ``folder``/cutout.
 
-        A folder of landmarks alone, as training writes it, gives a pipeline that cuts out by colours and texture alone.
+        Landmarks alone, as training writes them with ``"cutout": false`` in their config.json, give a pipeline that
+        cuts out by colours and texture alone, and says so in a finding.
 
         Raises:
-            WeightsError: if the folder or its weights do not fit.
+            WeightsError: if the folder or its weights do not fit; ``weights.missing`` if it lacks ``cutout`` without
+                saying so, ``weights.mismatch`` if it says so and has it.
         """
         values = checkpoint.read_config(folder)
+        part = Path(folder) / CUTOUT
+        promised = bool(values.pop(CUTOUT, True))
+        if promised != part.is_dir():
+            raise _cutout_error(part, promised)
         for name in ("channels", "decoder"):
             values[name] = tuple(values[name])
         model = GarmentNet(GarmentNetConfig(**values))
         checkpoint.load_component(folder, model)
         prior = None
-        if (Path(folder) / CUTOUT).is_dir():
-            shape = checkpoint.read_config(Path(folder) / CUTOUT)
+        if promised:
+            shape = checkpoint.read_config(part)
             for name in ("channels", "depth"):
                 shape[name] = tuple(shape[name])
             prior = PriorNet(PriorConfig(**shape))
-            checkpoint.load_component(Path(folder) / CUTOUT, prior)
+            checkpoint.load_component(part, prior)
         return cls(model, runtime.choose(device, dtype), prior)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors (float16), and those of the cut-out into ``folder``/cutout."""
-        checkpoint.save_component(folder, self.model, asdict(self.config))
+        checkpoint.save_component(folder, self.model, {**asdict(self.config), CUTOUT: self.prior is not None})
         if self.prior is not None:
             checkpoint.save_component(Path(folder) / CUTOUT, self.prior, asdict(self.prior.config))
 
@@ -114,7 +127,7 @@ class GarmentPipeline:
         Raises:
             InputError: ``garment.none-found``.
         """
-        cut = self._cut(image) if alpha is None else from_alpha(alpha)
+        cut = from_alpha(alpha) if alpha is not None else self._cut(image)
         report(on_step, 1, 2)
         points, uncertainty, share = self.landmarks(cut.alpha)
         size = float(np.ptp(points, axis=0).max())
@@ -135,7 +148,10 @@ class GarmentPipeline:
         )
 
     def _cut(self, image: Image) -> Cutout:
-        return cut_out(image, None if self.prior is None else probability(self.prior, image, self.runtime))
+        if self.prior is not None:
+            return cut_out(image, probability(self.prior, image, self.runtime))
+        cut = cut_out(image)
+        return replace(cut, findings=[*cut.findings, WITHOUT_NETWORK])
 
     @torch.inference_mode()
     def landmarks(self, alpha: Mask) -> tuple[Points, NDArray[np.float32], NDArray[np.float32]]:
@@ -172,6 +188,23 @@ class GarmentPipeline:
         bare = int(share.argmax()) == 0
         points = snap(mean, alpha, bare)
         return points, uncertainty, share
+
+
+def _cutout_error(part: Path, promised: bool) -> WeightsError:
+    """The network of the cut-out is not there although it should be, or the other way round."""
+    if promised:
+        return WeightsError(
+            "weights.missing",
+            "The network of the cut-out is missing in these garment weights",
+            seen=part,
+            remedy='Put it there, or write "cutout": false into config.json to cut out by colours and texture alone',
+        )
+    return WeightsError(
+        "weights.mismatch",
+        "These garment weights hold a network of the cut-out and say that they have none",
+        seen=part,
+        remedy='Write "cutout": true into config.json to use it, or take it away',
+    )
 
 
 def to_square(alpha: Mask, size: int, fill: float) -> NDArray[np.float32]:

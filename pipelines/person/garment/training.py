@@ -20,6 +20,7 @@ from pipelines.core import checkpoint, training
 from pipelines.core.runtime import Runtime
 from pipelines.person.garment import silhouettes
 from pipelines.person.garment.network import CONFIGS, GarmentNet
+from pipelines.person.garment.pipeline import CUTOUT
 
 HELD_SEED = 1_000_003  # training draws from (config.seed, worker), which never reaches this
 HELD_COUNT = 600
@@ -90,7 +91,8 @@ def train(
         log: Receives progress lines.
 
     Returns:
-        The folder of the component (config.json and model.safetensors).
+        The folder of the component: config.json, which says that there is no network of the cut-out, and
+        model.safetensors.
     """
     shape = CONFIGS[network]
     torch.manual_seed(config.seed)
@@ -107,5 +109,5 @@ def train(
         evaluate=lambda m: evaluate(m, runtime),
         log=log,
     )
-    checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
+    checkpoint.save_component(Path(folder) / "weights", model, {**asdict(shape), CUTOUT: False})
     return Path(folder) / "weights"

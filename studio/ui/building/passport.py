@@ -38,7 +38,7 @@ def _values(p: dict[str, Any]) -> dict[str, str]:
             + [_count(p["cavities"], "cavity", "cavities")] * bool(p["cavities"])
             + [_count(p["inner_shells"], "inner shell")] * bool(p["inner_shells"])
         ),
-        "floating": "nothing" if not p["floating_parts"] else _count(p["floating_parts"], "part"),
+        "floating": "no loose part" if not p["floating_parts"] else _count(p["floating_parts"], "part"),
         "bed": " × ".join(f"{side:.1f}" for side in p["size_mm"])
         + " of "
         + " × ".join(f"{side:g}" for side in profile["bed"])

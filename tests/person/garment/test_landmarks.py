@@ -110,6 +110,8 @@ def test_training_learns_and_resumes(tmp_path: Path) -> None:
         folder = training.train(tmp_path, TrainConfig(steps=80, **base), runtime, network="tiny-for-this-test")
     finally:
         del CONFIGS["tiny-for-this-test"]
-    after = training.evaluate(GarmentPipeline.from_pretrained(folder, device="cpu").model, runtime, count=60)
+    alone = GarmentPipeline.from_pretrained(folder, device="cpu")
+    assert alone.prior is None  # as its config.json says
+    after = training.evaluate(alone.model, runtime, count=60)
     assert after["val_pixels_of_96"] < 0.7 * before
     assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["step"] == 80

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -135,6 +137,42 @@ def test_both_networks_are_saved_and_a_broken_one_is_an_error(
     again = GarmentPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
     image = product(5, "graded").image
     assert np.array_equal(again(image).alpha, garment_pipeline(image).alpha)
+    assert not [f for f in again(image).findings if f.code == "garment.no-cutout-network"]
     (tmp_path / "cutout" / "model.safetensors").unlink()
     with pytest.raises(WeightsError):
         GarmentPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("promise", [True, None])
+def test_a_cut_out_network_that_is_not_there_is_an_error(
+    garment_pipeline: GarmentPipeline, tmp_path: Path, promise: bool | None
+) -> None:
+    """None: a config.json that does not speak of it, as the shipped one."""
+    garment_pipeline.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("cutout") is True
+    (tmp_path / "config.json").write_text(json.dumps(config if promise is None else {**config, "cutout": promise}))
+    shutil.rmtree(tmp_path / "cutout")
+    with pytest.raises(WeightsError) as caught:
+        GarmentPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert caught.value.code == "weights.missing" and caught.value.seen == tmp_path / "cutout"
+
+
+def test_landmarks_alone_say_so_and_every_cut_out_says_it_too(
+    garment_pipeline: GarmentPipeline, tmp_path: Path
+) -> None:
+    alone = GarmentPipeline(garment_pipeline.model, garment_pipeline.runtime)
+    alone.save_pretrained(tmp_path)
+    again = GarmentPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert again.prior is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    image = product(5, "graded").image
+    cut = again(image)
+    assert np.array_equal(cut.alpha, cut_out(image).alpha)
+    assert [f.code for f in cut.findings].count("garment.no-cutout-network") == 1
+    given = again(image, cut.alpha)
+    assert "garment.no-cutout-network" not in [f.code for f in given.findings]  # nothing was cut out
+    (tmp_path / "cutout").mkdir()
+    with pytest.raises(WeightsError) as caught:
+        GarmentPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert caught.value.code == "weights.mismatch"
