@@ -26,7 +26,9 @@ h3 { font-size: 1.25rem !important; padding: .4rem 0 .2rem !important; }
 .passport tr:first-child > * { border-top: 0; }
 .passport th { font-weight: 400; text-align: left; }
 .passport small { display: block; opacity: .8; font-size: .8125rem; }
-.passport .value { text-align: right; font-variant-numeric: tabular-nums; }
+.st-key-strip [data-testid="stImage"], .st-key-strip [data-testid="stImageContainer"] { border-radius: .4rem; }
+.st-key-strip [data-testid="stImage"] { gap: .75rem; justify-content: center; }
+.passport .value { text-align: right; width: 42%; font-variant-numeric: tabular-nums; }
 .passport .mark { width: 1.9rem; font-weight: 700; color: light-dark(#23694f, #6cc3a5); }
 .passport .warning .mark { color: light-dark(#8a5a00, #e2b04a); }
 .passport .error .mark { color: light-dark(#b3261e, #f08a80); }
