@@ -29,9 +29,15 @@ pytestmark = [
 @pytest.fixture
 def visit(request, site, browser):
     for seen in open_page(browser, site, getattr(request, "param", "desk")):
-        seen.page.get_by_role("link", name="Building").first.click()
-        seen.page.get_by_role("heading", name="Build it").wait_for()
+        to_building(seen)
         yield seen
+
+
+def to_building(seen) -> None:
+    """By its address: on a phone the links lie in a drawer."""
+    seen.page.goto(f"{seen.url}/building")
+    seen.page.get_by_role("heading", name="Build it").wait_for()
+    seen.complaints.clear()  # Streamlit looks for its server below the page's address first, and complains to itself
 
 
 def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -114,7 +120,7 @@ def test_without_webgl_a_picture_stands_in(site, browser):
     plain = browser.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, "--disable-3d-apis"])
     for seen in open_page(plain, site, "desk"):
         page = seen.page
-        page.get_by_role("link", name="Building").first.click()
+        to_building(seen)
         page.get_by_role("radiogroup", name="Sketches").get_by_role("radio", name="Shed").click()
         page.locator("button:enabled", has_text="Build it").wait_for()
         page.get_by_role("button", name="Build it").click()
