@@ -15,6 +15,7 @@ style.apply()
 st.navigation(
     [
         st.Page(PAGES / "tryon.py", title="Try-on", url_path="tryon", default=True),
+        st.Page(PAGES / "building.py", title="Building", url_path="building"),
         st.Page(PAGES / "responsible_use.py", title="Responsible use", url_path="responsible-use"),
     ],
     position="top",

@@ -1,6 +1,6 @@
-"""What ``make demo`` does: dress the sample people with the starter weights, print a table, write a contact sheet.
+"""What ``make demo`` does: dress the sample people, build the sample sketches, print a table, write a contact sheet.
 
-It goes the way every user goes, through the command ``studio run``, in a process of its own.
+It goes the way every user goes, through the command ``studio run``, in a process of its own, with the starter weights.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ class Case:
     """One line of the batch and what became of it.
 
     Attributes:
-        person: Photo of the person.
-        garment: Photo of the garment.
+        inputs: Its pictures, in the order of the recipe.
         outcome: What ``studio run --json`` said about it.
     """
 
-    person: Path
-    garment: Path
+    inputs: tuple[Path, ...]
     outcome: dict[str, Any]
 
 
@@ -51,7 +49,7 @@ def place(batch: Path, folder: Path) -> dict[str, dict[str, Any]]:
     for text in batch.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         line["inputs"] = {slot: str((batch.parent / path).resolve()) for slot, path in line["inputs"].items()}
-        line["output"] = f"{line['id']}.png"
+        line["output"] = line["id"] + (".3mf" if line["kind"] == "building" else ".png")
         lines[str(line["id"])] = line
     folder.mkdir(parents=True, exist_ok=True)
     copy = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values())
@@ -72,27 +70,31 @@ def render(folder: Path, lines: dict[str, dict[str, Any]]) -> tuple[list[Case], 
             outcome = json.loads(text)
             if "id" in outcome:  # the last line of a failed batch is the error, which stderr has too
                 inputs = lines[outcome["id"]]["inputs"]
-                cases.append(Case(Path(inputs["person"]), Path(inputs["garment"]), outcome))
+                cases.append(Case(tuple(map(Path, inputs.values())), outcome))
     return cases, process.returncode
 
 
 def contact_sheet(cases: list[Case], path: Path) -> None:
-    """Write person, garment and result of every case side by side, two cases a row."""
+    """Write inputs and result of every case side by side, two cases a row; of a building, what two sides of it show."""
     import numpy as np
     from PIL import Image
 
     from studio import media, pictures
 
-    def scaled(source: Path) -> Image.Image:
-        pixels, _ = media.decode(media.read_bytes(source), source.name)
+    def scaled(pixels: Any) -> Image.Image:
         picture = Image.fromarray(pixels)
         return picture.resize(
             (round(picture.width * ROW_HEIGHT / picture.height), ROW_HEIGHT), Image.Resampling.LANCZOS
         )
 
+    def decoded(source: Path) -> Any:
+        return media.decode(media.read_bytes(source), source.name)[0]
+
     strips = []
     for case in cases:
-        shown = [scaled(source) for source in (case.person, case.garment, Path(case.outcome["output"]))]
+        output = Path(case.outcome["output"])
+        made = sides(output) if output.suffix == ".3mf" else [decoded(output)]
+        shown = [scaled(pixels) for pixels in (*map(decoded, case.inputs), *made)]
         strip = Image.new("RGB", (sum(p.width for p in shown) + 2 * GAP, ROW_HEIGHT), "white")
         left = 0
         for picture in shown:
@@ -112,6 +114,21 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     os.replace(part, path)
 
 
+def sides(path: Path) -> list[Any]:
+    """A building from the corner that its sketch shows, and from the opposite one, (h, w, 3) uint8 each."""
+    import numpy as np
+
+    from pipelines.core.types import Mesh
+    from pipelines.mesh import export, picture
+    from pipelines.synthetic.hidden_lines import Camera
+
+    printed = export.decode(path.read_bytes(), "3mf")
+    x, y, z = printed.vertices.T / max(float(abs(printed.vertices).max()), 1e-9)
+    mesh = Mesh(np.stack([x, z - z.max() / 2, -y], 1), printed.faces)
+    cameras = [Camera(azimuth, 25, 25) for azimuth in (45, 225)]
+    return [picture.shaded(mesh, 2 * camera.eye, camera.axes, ROW_HEIGHT) for camera in cameras]
+
+
 def shown(path: Path) -> str:
     """Return the path as a person in this folder would type it."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
@@ -126,13 +143,13 @@ def table(cases: list[Case], sheet: Path, seconds: float) -> None:
         lines.append(f"{outcome['status']:<8}{outcome['seconds']:5.1f}s  {where}")
     if sheet.is_file():
         lines += ["", f"contact sheet   {shown(sheet)}"]
-    lines.append(f"{len(cases)} pictures in {seconds:.0f} s. Next: make studio")
+    lines.append(f"{len(cases)} results in {seconds:.0f} s. Next: make studio")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def main() -> int:
     """Parse the command line and run the demo; the exit code is that of ``studio run``."""
-    parser = argparse.ArgumentParser(prog="python -m studio.demo", description="Dress the sample people.")
+    parser = argparse.ArgumentParser(prog="python -m studio.demo", description="Run the sample batch.")
     parser.add_argument("--out", type=Path, default=Path("out") / "demo")
     folder = parser.parse_args().out.resolve()
     started = time.monotonic()

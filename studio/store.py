@@ -371,15 +371,18 @@ def layers_beside(path: Path) -> Path:
 
 
 def _write_layers(layers: Mapping[str, Any], folder: Path) -> None:
-    """Write the layers that are pictures, (H, W[, 3]) uint8 or bool, as PNG files into a new folder."""
+    """Write the layers into a new folder: pictures, (H, W[, 3]) uint8 or bool, as PNG files, bytes as they are."""
     import numpy as np
 
     if layers:
         folder.mkdir()
     for name, array in layers.items():
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
+        if isinstance(array, bytes):
+            disk.write(folder / f"{plain}.bin", array)
+            continue
         values = np.asarray(array)
         if values.dtype == np.bool_:
             values = values.astype(np.uint8) * 255
         if values.dtype == np.uint8 and (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
-            plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
             disk.write(folder / f"{plain}.png", pictures.encode(np.ascontiguousarray(values), "png"))

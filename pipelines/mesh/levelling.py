@@ -6,6 +6,8 @@ them can be meant, whatever was drawn, and each one spoils a print.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ MERGED = 0.002
 # The base is cut where the cross-section first reaches this share of the largest one in the lowest FOOT of the height.
 ENOUGH, FOOT = 0.9, 0.15
 HEIGHTS = 40  # cross-sections looked at, all of them in the lowest FOOT
+HIGHER = 6  # cuts that are tried, each one cross-section higher
 # Corners closer than this share of the longest side are one corner in a float32 file.
 FLOAT32 = 1e-6
 
@@ -47,10 +50,11 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
     whole, changes = _one_body(solid)
     longest = max(np.ptp(np.array(whole.bounding_box()).reshape(2, 3), axis=0))
     before = whole.num_tri()
-    # Coarse first. A pinch is as thin as the tolerance, so a finer one can avoid it.
-    for tolerance in (MERGED, MERGED / 4, FLOAT32):
+    # Coarse first. A pinch is as thin as the tolerance, so a finer one can avoid it; one in the cut's own outline is
+    # left behind by cutting a little higher.
+    for higher, tolerance in product(range(HIGHER), (MERGED, MERGED / 4, FLOAT32)):
         merged = largest(whole.simplify(tolerance * longest))
-        based, cut, base = _on_base(merged)
+        based, cut, base = _on_base(merged, higher)
         found = finished(based, FLOAT32 * longest)
         if found is not None:
             break
@@ -128,12 +132,12 @@ def _one_body(solid):  # manifold3d.Manifold -> (manifold3d.Manifold, list of Ch
     ]  # fmt: skip
 
 
-def _on_base(solid):  # manifold3d.Manifold -> (manifold3d.Manifold, height of the cut, height of the base)
-    """Cut where there is enough to stand on, and draw that cross-section down to a flat base; z up."""
+def _on_base(solid, higher: int):  # manifold3d.Manifold -> (manifold3d.Manifold, height of the cut, of the base)
+    """Cut where there is enough to stand on, or some steps higher, and draw that cross-section down; z up."""
     low, high = _bottom(solid), float(solid.bounding_box()[5])
     heights = low + (high - low) * FOOT * (np.arange(HEIGHTS) + 0.5) / HEIGHTS
     areas = np.array([solid.slice(height).area() for height in heights])
-    at = int(np.argmax(areas >= ENOUGH * areas.max()))
+    at = min(int(np.argmax(areas >= ENOUGH * areas.max())) + higher, HEIGHTS - 1)
     begun = int(np.argmax(areas >= areas[at] / 2))
     cut = float(heights[at])
     base = float(heights[begun]) if begun < at else cut
@@ -163,7 +167,11 @@ def finished(solid, close: float) -> Mesh | None:  # a manifold3d.Manifold, z up
         raw = to_mesh(solid.simplify(close))
     except NotSolid:
         return None
-    mesh = Mesh(y_up(raw.vertices), raw.faces)
+    # Blocks that were given one height differ in its last bits after an exact union.
+    vertices = y_up(raw.vertices)
+    low = vertices[:, 1].min()
+    vertices[vertices[:, 1] < low + close, 1] = low
+    mesh = Mesh(vertices, raw.faces)
     welded = repair(mesh, ["weld"]).mesh
     if not (topology.edge_report(mesh).closed and topology.edge_report(welded).closed):
         return None

@@ -1,4 +1,4 @@
-"""The sample inputs of assets/: people and product pictures that a newcomer tries first, all drawn from fixed seeds."""
+"""The sample inputs of assets/ that a newcomer tries first, all drawn from fixed seeds: people, garments, sketches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from pipelines.core.types import Image
+from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.flats import render_garment
 from pipelines.synthetic.garments import Garment
+from pipelines.synthetic.linework import CLEAN, Camera, Hand, draw, on_paper
 from pipelines.synthetic.people import render_person
 
 SIZE = (1024, 768)
 QUALITY = 88
+SKETCH_SIZE = 900
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,25 @@ class PersonSample:
     framing: str
     background: str
     top: Garment
+
+
+@dataclass(frozen=True)
+class SketchSample:
+    """One sample sketch: the seed draws the building and the slips of the hand.
+
+    Attributes:
+        seed: Of every draw.
+        family: Of the building.
+        camera: From where it is drawn.
+        hand: How.
+        photo: Whether it is a photograph of paper instead of a clean scan.
+    """
+
+    seed: int
+    family: str
+    camera: Camera
+    hand: Hand
+    photo: bool = False
 
 
 GARMENTS: dict[str, Garment] = {
@@ -89,6 +112,28 @@ PEOPLE: dict[str, PersonSample] = {
 }  # fmt: skip
 
 
+SKETCHES: dict[str, SketchSample] = {
+    "tower_by_ruler": SketchSample(1003, "setback", Camera(40, 24, 35), CLEAN),
+    "chapel_by_hand": SketchSample(
+        1002, "church", Camera(40, 20, 35),
+        Hand(stroke=1.5, pressure=0.2, jitter=0.006, wobble=0.006, overshoot=0.03, restating=0.3, tone=0.85),
+    ),
+    "house_on_paper": SketchSample(
+        1004, "house", Camera(38, 24, 35),
+        Hand(stroke=1.7, pressure=0.15, jitter=0.006, wobble=0.005, overshoot=0.02, roll=3, tone=0.9), photo=True,
+    ),
+}  # fmt: skip
+
+
+def sketch_picture(name: str) -> Image:
+    """Draw one sample sketch, (H, W, 3) uint8, about 900 pixels wide; KeyError for an unknown name."""
+    sample = SKETCHES[name]
+    rng = np.random.default_rng(sample.seed)
+    building = sample_building(rng, sample.family)
+    grey = draw(building, sample.camera, sample.hand, rng, SKETCH_SIZE)
+    return on_paper(grey, rng) if sample.photo else np.repeat(grey[..., None], 3, axis=2)
+
+
 def garment_picture(name: str) -> Image:
     """Draw one sample garment, (1024, 768, 3) uint8; KeyError for an unknown name."""
     return render_garment(GARMENTS[name], 100 + GARMENTS[name].seed, SIZE, "white").image
@@ -101,19 +146,26 @@ def person_picture(name: str) -> Image:
 
 
 def write_samples(folder: str | Path) -> list[Path]:
-    """Write ``people/*.jpg`` and ``garments/*.jpg`` below ``folder``; the same bytes on the same machine.
+    """Write ``people/*.jpg``, ``garments/*.jpg`` and ``sketches/*.jpg`` below ``folder``.
+
+    The same bytes on the same machine.
 
     Returns:
         The paths written.
     """
     folder = Path(folder)
     written = []
-    for kind, names, draw in (("people", PEOPLE, person_picture), ("garments", GARMENTS, garment_picture)):
+    kinds = (
+        ("people", PEOPLE, person_picture),
+        ("garments", GARMENTS, garment_picture),
+        ("sketches", SKETCHES, sketch_picture),
+    )
+    for kind, names, picture in kinds:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for name in names:
             path = folder / kind / f"{name}.jpg"
             path.write_bytes(
-                cv2.imencode(".jpg", draw(name)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+                cv2.imencode(".jpg", picture(name)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
             )
             written.append(path)
     return written

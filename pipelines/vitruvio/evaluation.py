@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core import checkpoint, hub
-from pipelines.core.errors import InputError, PipelineError
+from pipelines.core.errors import InputError
 from pipelines.core.shape_metrics import SAMPLES, inside, occupancy_iou, sample_surface, surface_metrics
 from pipelines.core.types import Image, Mesh, OnStep, report
 from pipelines.mesh import topology
@@ -30,7 +30,6 @@ from pipelines.vitruvio.extraction import Field
 BASE_STEP = 1e-4  # how far a flat base may be from flat, as a share of the longest side (our choice)
 BASE_SHARE = 0.1  # of the plan's bounding box that a flat base fills at least (our choice: a tower stands on less)
 REPAIR = 0.05  # share of the volume that a repair may change
-NOTHING = "building.nothing"  # the pipeline's word for a sketch in which it sees no building
 
 _MESH_FIGURES = ("chamfer_l1_x10", "normal_consistency")
 _DRAWINGS_A_STEP = 25
@@ -152,9 +151,7 @@ def score(
             result = answer(item.picture)
             asked[number] = result.prepared.image
             rows.append(_figures(item, result, field(result.prepared.image)(item.points) >= level, seed, samples))
-        except PipelineError as error:
-            if not isinstance(error, InputError) and error.code != NOTHING:
-                raise
+        except InputError as error:
             rows.append({"iou": 0.0, "field_iou": 0.0, "watertight": False, "solid": False, "refused": error.code})
         rows[-1]["family"], rows[-1]["family_from"] = item.family, item.family_from
         # neither picture nor surface is needed any more, and there may be thousands of items

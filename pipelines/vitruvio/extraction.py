@@ -52,6 +52,7 @@ def extract(
     upsampling: int = 2,
     padding: float = 0.1,
     batch: int = 100_000,
+    apart: float = 0.0,
 ) -> Extraction:
     """Find the surface on which the occupancy probability is ``threshold``.
 
@@ -62,6 +63,9 @@ def extract(
         upsampling: How often a cell with both signs is cut into eight.
         padding: The grid spans [-0.5 - padding / 2, 0.5 + padding / 2] along every axis.
         batch: Points asked at once.
+        apart: Logits of the grid that are closer than this to the surface's are moved away from it, to that distance
+            (our option; not published). Where one is nearly the surface's, vertices of several edges fall together and
+            the surface touches itself, which no printer can make and no file can tell from a fault.
 
     Raises:
         ValueError: for a threshold, resolution, upsampling or batch out of range.
@@ -74,6 +78,10 @@ def extract(
     level = math.log(threshold) - math.log(1 - threshold)
     box = 1 + padding
     grid, queries = refine_grid(field, level, resolution, upsampling, box, batch)
+    if apart:
+        grid = np.where(
+            np.abs(grid - level) < apart, np.float32(level) + np.copysign(np.float32(apart), grid - level), grid
+        )
     vertices, faces = march(grid, level)
     return Extraction((vertices / (len(grid) - 1) - 0.5) * box, faces, queries, grid)
 

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from pipelines.core import checkpoint, hub, runtime
-from pipelines.core.errors import InputError, PipelineError, WeightsError
+from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.types import Finding, Image, Mesh, OnStep, report
 from pipelines.mesh import picture
 from pipelines.mesh.repair import Change
@@ -33,6 +33,7 @@ from pipelines.vitruvio.sketch import PreparedSketch, prepare
 from pipelines.vitruvio.view import fitted_camera, outline
 
 STEPS = ("prepare the sketch", "read it", "find the surface", "clean up", "compare")
+APART = 0.02  # logits; moves a surface by less than a thousandth of the box
 VARIANTS_LATENT = 8  # draws of the latent variable that are offered
 DETAILS = {1: (16, 2), 2: (24, 2), 3: (32, 2)}  # cells of the first round and doublings: 64, 96 or 128 along a side
 DOUBTFUL = 0.5  # confidence below which a result is called doubtful; see the card for how often that is right
@@ -153,9 +154,8 @@ class VitruvioPipeline:
 
         Raises:
             InputError: as `sketch.prepare`; ``building.variant``, ``building.detail``, ``building.threshold`` or
-                ``building.view`` for a value out of range.
-            PipelineError: ``building.nothing`` if the network sees no building in the sketch.
-        """
+                ``building.view`` for a value out of range; ``building.nothing`` if the network sees no building.
+            """
         threshold = self.threshold if threshold is None else threshold
         self._check(view, variant, detail, threshold)
         clock = _Clock(on_step)
@@ -164,10 +164,10 @@ class VitruvioPipeline:
         logits = self.field(prepared.image, variant, seed)
         clock.tick("read")
         resolution, doublings = DETAILS[detail]
-        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings)
+        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings, apart=APART)
         raw = Mesh(found.vertices, found.faces)
         if not len(raw.faces):
-            raise PipelineError(
+            raise InputError(
                 "building.nothing",
                 "No building was recognised in this sketch",
                 seen=f"no point with a probability of {threshold} or more",

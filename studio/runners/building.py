@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.core.types import Finding, Mesh
-from studio import meshes
+from studio import meshes, viewing
 from studio.building_settings import BuildingSettings
 from studio.registry import Call, Product
 from studio.runners.mesh import gate, passport_of, told
@@ -22,6 +22,8 @@ def run(call: Call) -> Product:
         InputError: ``sketch.*``, ``mesh.*``.
         GateFailed: ``mesh.not-printable`` where printable was asked for.
     """
+    from pipelines.mesh.printability import wall_thickness
+
     settings: BuildingSettings = call.settings
     steps = 1
 
@@ -62,7 +64,7 @@ def run(call: Call) -> Product:
             "changes": [*(change.as_dict() for change in made.changes), *changes],
         },
         findings=(*made.findings, *reduced, *passport.findings),
-        layers=dict(made.layers),
+        layers={**made.layers, viewing.LAYER: viewing.pack(printed, wall_thickness(printed))},
         timings=dict(made.timings),
     )
 

@@ -21,9 +21,18 @@ def _weights_sha256(name: str, home: str, stamp: float) -> str:
     return weights.resolve(name).sha256
 
 
-def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe:
+def weights_of(kind: str) -> dict[str, str]:
+    """Name -> sha256 of the weights of a kind.
+
+    Raises:
+        WeightsError: if they are not there.
+    """
     home = str(workspace.chosen().home)
     hour = time.time() // 3600  # weights are hashed once an hour at most: hashing reads every byte of them
+    return {name: _weights_sha256(name, home, hour) for name in registry.kind(kind).weights}
+
+
+def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe:
     values = {"person_index": state.person_index, "protect": list(state.protect)}
     row = registry.kind(kind)
     return Recipe(
@@ -31,7 +40,7 @@ def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe
         inputs=inputs,
         settings=registry.typed(row, values).model_dump(mode="json"),
         seed=state.seed if kind == "tryon" else 0,
-        weights={name: _weights_sha256(name, home, hour) for name in row.weights},
+        weights=weights_of(kind),
     )
 
 

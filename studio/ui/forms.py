@@ -126,23 +126,31 @@ def settings_step() -> None:
         )
 
 
-def recipe_step(restore: Callable[[inputs.Restored], None]) -> None:
-    """Open a recipe from any file the studio made."""
+def recipe_step(
+    take: Callable[[bytes, str], None], types: tuple[str, ...] = ("png", "jpg", "jpeg", "webp"), what: str = "picture"
+) -> None:
+    """Open a recipe from any file the studio made.
+
+    Args:
+        take: Receives bytes and name of the file; its errors are shown here.
+        types: Suffixes of files that carry a recipe; ``json`` always does.
+        what: Such a file, in a word.
+    """
     with st.expander("Open a recipe"):
         st.file_uploader(
-            "A picture made here, or its .json",
-            type=["png", "jpg", "jpeg", "webp", "json"],
+            f"A {what} made here, or its .json",
+            type=[*types, "json"],
             key="recipe_upload",
             on_change=_open_recipe,
-            args=(restore,),
-            help="Inputs and settings come back as they were when the picture was made.",
+            args=(take,),
+            help=f"Inputs and settings come back as they were when the {what} was made.",
         )
         notices.show_pending("recipe")
 
 
-def _open_recipe(restore: Callable[[inputs.Restored], None]) -> None:
+def _open_recipe(take: Callable[[bytes, str], None]) -> None:
     upload = st.session_state["recipe_upload"]
     if upload is None:
         return
     with notices.catch("recipe"):
-        restore(inputs.open_recipe(upload.getvalue(), upload.name))
+        take(upload.getvalue(), upload.name)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
-from studio.ui import notices, results, state
+from studio.ui import notices, results
 from studio.ui.components.tiles import Tile, tiles
 
 SHOWN = 24
 
 
-def recent_strip() -> None:
-    """Show the newest results of this workspace, if there are any."""
-    items = results.recent(SHOWN)
+def recent_strip(items: Sequence[results.Recent], selected: str | None, on_open: Callable[[str], None]) -> None:
+    """Show the newest results of this workspace, if there are any.
+
+    Args:
+        items: The results, newest first.
+        selected: Id of the one on show, or None.
+        on_open: Receives the id of the one that is picked.
+    """
     if not items:
         return
     st.divider()
@@ -21,27 +28,21 @@ def recent_strip() -> None:
         [Tile(item.id, item.label, item.thumbnail) for item in items],
         key="recent_tiles",
         label="Recent results",
-        selected=state.get().artefact,
-        on_pick=open_result,
+        selected=selected,
+        on_pick=on_open,
         reveal=".st-key-stage",
     )
 
 
-def open_result(artefact: str) -> None:
-    """Put a result on the stage. The inputs in use stay; "Use these settings" below it restores its own."""
-    state.update(artefact=artefact)
-    st.session_state["stage_view"] = "Result"
-
-
-def delete_button(artefact: str) -> None:
+def delete_button(artefact: str, forget: Callable[[], None]) -> None:
     """Delete behind a question; the file goes to the trash for 30 days."""
     with st.popover("Delete", icon=":material/delete:", use_container_width=True):
         st.write("Move this result to the trash? It stays there for 30 days.")
-        st.button("Move to trash", key="trash", type="primary", on_click=_trash, args=(artefact,))
+        st.button("Move to trash", key="trash", type="primary", on_click=_trash, args=(artefact, forget))
 
 
-def _trash(artefact: str) -> None:
+def _trash(artefact: str, forget: Callable[[], None]) -> None:
     with notices.catch():
         results.trash(artefact)
-        state.update(artefact=None)
+        forget()
         st.toast("Moved to the trash for 30 days.")

@@ -23,7 +23,8 @@ from studio.ui.state import PROTECTABLE, Picture
 
 THUMBNAIL = 260  # pixels, twice the size of a tile for dense screens
 DISPLAY = 1000
-SAMPLE_FOLDERS = {"person": "people", "garment": "garments"}
+SAMPLE_FOLDERS = {"person": "people", "garment": "garments", "sketch": "sketches"}
+MOST_SVG = 5_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,26 @@ def keep_upload(data: bytes, name: str) -> Picture:
     return Picture(ref.sha256, ref.name)
 
 
-def _picture(ref: InputRef, slot: str) -> Picture:
+def keep_sketch(data: bytes, name: str) -> Picture:
+    """Check that an upload is a picture or an SVG drawing, and keep it by its hash; the worker draws the SVG.
+
+    Raises:
+        InputError: as `media.decode` says, or ``sketch.svg-too-large``; nothing is kept then.
+    """
+    if not media.is_svg(data, name):
+        return keep_upload(data, name)
+    if len(data) > MOST_SVG:
+        raise InputError(
+            "sketch.svg-too-large",
+            "This SVG file is too large for a sketch",
+            seen=f"{len(data) / 1e6:.1f} MB",
+            remedy=f"Use one of at most {MOST_SVG / 1e6:g} MB, or a picture of it",
+        )
+    ref = workspace.store().keep_input(data, name)
+    return Picture(ref.sha256, ref.name)
+
+
+def kept(ref: InputRef, slot: str) -> Picture:
     """The kept input of a recipe, recognised as a sample if it is one.
 
     Raises:
@@ -148,12 +168,12 @@ def own_mask(picture: Picture, shape: tuple[int, int]) -> np.ndarray:
     return media.decode_mask(data, picture.name, shape)
 
 
-def open_recipe(data: bytes, name: str) -> Restored:
+def read_recipe(data: bytes, name: str) -> Recipe:
     """Read the recipe out of a file of ours.
 
     Raises:
-        InputError: ``input.no-recipe``, ``input.not-kept``.
-        UsageError: ``recipe.bad``, ``recipe.other-kind``.
+        InputError: ``input.no-recipe``.
+        UsageError: ``recipe.bad``.
     """
     if name.lower().endswith(".json"):
         seal = sidecar.parse(data)
@@ -167,7 +187,17 @@ def open_recipe(data: bytes, name: str) -> Restored:
                 remedy="Other programs drop it when they save again; use the file as the studio wrote it",
             )
         seal = sidecar.parse(text)
-    return _restored(seal.recipe)
+    return seal.recipe
+
+
+def open_recipe(data: bytes, name: str) -> Restored:
+    """The inputs and settings in a file of ours.
+
+    Raises:
+        InputError: ``input.no-recipe``, ``input.not-kept``.
+        UsageError: ``recipe.bad``, ``recipe.other-kind``.
+    """
+    return _restored(read_recipe(data, name))
 
 
 def restored(artefact: str) -> Restored:
@@ -182,9 +212,9 @@ def _restored(recipe: Recipe) -> Restored:
         )
     typed = registry.settings_of(recipe)
     return Restored(
-        person=_picture(recipe.inputs["person"], "person"),
-        garment=_picture(recipe.inputs["garment"], "garment"),
-        own_mask=_picture(recipe.inputs["mask"], "mask") if "mask" in recipe.inputs else None,
+        person=kept(recipe.inputs["person"], "person"),
+        garment=kept(recipe.inputs["garment"], "garment"),
+        own_mask=kept(recipe.inputs["mask"], "mask") if "mask" in recipe.inputs else None,
         person_index=typed.person_index,
         seed=recipe.seed,
         protect=tuple(name for name in PROTECTABLE if name in typed.protect),

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from studio.errors import PipelineError, bug_report, translate
-from studio.ui import state, watching, workspace
+from studio.ui import watching, workspace
 
 _SHOW = {"error": st.error, "warning": st.warning, "info": st.info}
 _ICON = {"error": ":material/block:", "warning": ":material/warning:", "info": ":material/info:"}
@@ -68,7 +68,7 @@ def catch(at: str = "top") -> Iterator[None]:
         yield
     except Exception as error:  # the web server must outlive a bug; it goes to a file and to the page
         known = translate(error) or bug_report(error, workspace.log_folder())
-        state.update(notice=known, notice_at=at)
+        leave(known, at)
 
 
 def show_queue() -> None:
@@ -87,7 +87,12 @@ def show_pending(at: str = "top") -> None:
 
     An error stands beside what caused it: on a phone the top of the page is several screens away.
     """
-    notice: PipelineError | None = state.get().notice
-    if notice is not None and state.get().notice_at == at:
+    notice, where = st.session_state.get("notice", (None, at))
+    if notice is not None and where == at:
         show_error(notice.as_dict())
-        state.update(notice=None)
+        del st.session_state["notice"]
+
+
+def leave(error: PipelineError, at: str) -> None:
+    """Leave an error for the next run, which shows it where `show_pending` asks for ``at``."""
+    st.session_state["notice"] = (error, at)

@@ -32,7 +32,7 @@ def show(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
                     notices.show_findings(outcome.findings, shown=count)
             if weights := outcome.receipt.get("weights"):
                 with st.expander("Weights and licences"):
-                    st.html(_weights(weights))
+                    st.html(weights_used(weights))
         with take:
             st.subheader("Take it along", anchor=False)
             _download(outcome)
@@ -47,7 +47,7 @@ def show(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
                     key="restore",
                 )
             with right:
-                gallery.delete_button(artefact)
+                gallery.delete_button(artefact, lambda: state.update(artefact=None))
 
 
 def _restore(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
@@ -90,19 +90,27 @@ def _facts(outcome: results.Outcome) -> str:
         rows.append(("Area that could change", f"{100 * edit['mask_share']:.1f} % of the picture"))
         kept = "not measured: JPEG changes every pixel a little" if outside is None else f"{outside:,} pixels changed"
         rows.append(("Outside that area", kept))
-    rows += [
-        ("Seed", str(outcome.seed)),
-        ("Weights", {"starter": "starter, shipped with the studio"}.get(outcome.tier, outcome.tier)),
+    rows += origin(outcome.seed, receipt)
+    rows.append(("Kept in", str(outcome.path)))
+    return definitions(rows)
+
+
+def origin(seed: int, receipt: dict[str, Any]) -> list[tuple[str, str]]:
+    """What made a result: seed, weights, their licence, and the time it took."""
+    tier = str(receipt.get("tier") or "not stated")
+    rows = [
+        ("Seed", str(seed)),
+        ("Weights", {"starter": "starter, shipped with the studio"}.get(tier, tier)),
         ("Commercial use", _COMMERCIAL.get(receipt.get("commercial", ""), "unclear: ask before you sell with it")),
     ]
     seconds = receipt.get("timings", {}).get("total")
     if isinstance(seconds, int | float):
         rows.append(("Took", f"{seconds:.1f} s"))
-    rows.append(("Kept in", str(outcome.path)))
-    return _list(rows)
+    return rows
 
 
-def _weights(weights: list[dict[str, Any]]) -> str:
+def weights_used(weights: list[dict[str, Any]]) -> str:
+    """The weights of a receipt as a definition list."""
     rows = [
         (
             item.get("name", "?"),
@@ -111,10 +119,10 @@ def _weights(weights: list[dict[str, Any]]) -> str:
         )
         for item in weights
     ]
-    return _list(rows)
+    return definitions(rows)
 
 
-def _list(rows: list[tuple[str, str]]) -> str:
+def definitions(rows: list[tuple[str, str]]) -> str:
     """A definition list. Everything in it comes from a file, so all of it is escaped."""
     body = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows)
     return f'<dl class="fact">{body}</dl>'

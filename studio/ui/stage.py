@@ -9,12 +9,11 @@ import numpy as np
 import streamlit as st
 
 from studio.errors import PipelineError
-from studio.ui import asking, forms, inputs, notices, results, state, watching
+from studio.ui import asking, forms, inputs, notices, progress, results, state, watching
 from studio.ui.components.compare import compare
 from studio.ui.components.mask import mask_brush, paint
 
 MASK, RESULT = "Mask", "Result"
-POLL_SECONDS = 0.7
 
 
 def show() -> None:
@@ -86,18 +85,10 @@ def _ready() -> None:
     elif job is not None and job.active:
         _planning(current.plan_job)
     elif plan is None:
-        notices.show_error(trouble or _LOST)
+        notices.show_error(trouble or progress.LOST)
         st.button("Look again", icon=":material/refresh:", on_click=_look_again)
     else:
         _mask(plan)
-
-
-_LOST = {
-    "code": "job.lost",
-    "what": "The work on this is gone",
-    "seen": "its job was cancelled or removed",
-    "remedy": "Ask for it again",
-}
 
 
 def _read_plan(job: watching.Job | None) -> tuple[results.Plan | None, dict[str, Any] | None]:
@@ -140,7 +131,7 @@ def _still(preview: bytes | None = None) -> None:
             st.image(picture)
 
 
-@st.fragment(run_every=POLL_SECONDS)
+@st.fragment(run_every=progress.POLL_SECONDS)
 def _poll(job_id: str | None, waiting: str, with_preview: bool = False) -> None:
     """Read the job's state and draw it; when it has ended, the whole page runs again."""
     job = watching.watch(job_id) if job_id else None
@@ -148,14 +139,7 @@ def _poll(job_id: str | None, waiting: str, with_preview: bool = False) -> None:
         if with_preview:
             _finish(job)
         st.rerun()
-    text = "Stopping after this step" if job.cancelling else job.message or waiting
-    if job.ahead:
-        text = f"Waiting: {job.ahead} before this one"
-    if job.paused:
-        text = "Waiting: the queue is paused"
-    left = f" · about {_duration(job.eta)} left" if job.eta else ""
-    st.progress(min(1.0, max(0.02, job.fraction)), text=f"{text}{left}")
-    watching.ensure_worker()
+    progress.bar(job, waiting)
     if with_preview:
         _still(job.preview)
 
@@ -165,18 +149,8 @@ def _finish(job: watching.Job | None) -> None:
     if job is not None and job.state == "done" and job.artefact:
         state.update(artefact=job.artefact)
         st.session_state["stage_view"] = RESULT
-    elif job is None or job.state != "cancelled":
-        error = (job.error if job else None) or _LOST
-        state.update(
-            notice=PipelineError(
-                error["code"], error["what"], seen=error.get("seen"), remedy=error.get("remedy") or ""
-            ),
-            notice_at="stage",
-        )
-
-
-def _duration(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    else:
+        progress.leave_trouble(job, "stage")
 
 
 def _mask(plan: results.Plan) -> None:

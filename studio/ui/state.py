@@ -7,7 +7,6 @@ from typing import Any
 
 import streamlit as st
 
-from studio.errors import PipelineError
 from studio.ui.components.mask import Stroke
 
 PROTECTABLE = {"hair": "Hair", "face": "Face", "hands": "Hands"}
@@ -48,9 +47,6 @@ class TryOnState:
         own_mask: Mask of an opened recipe, drawn over instead of the automatic one.
         job: The running try-on.
         artefact: The result on show.
-        notice: An error that a callback left for the next run to show.
-        notice_at: Part of the page the error belongs to, and is shown in: ``top``, ``person``,
-            ``garment``, ``recipe`` or ``stage``.
     """
 
     person: Picture | None = None
@@ -67,8 +63,6 @@ class TryOnState:
     own_mask: Picture | None = None
     job: str | None = None
     artefact: str | None = None
-    notice: PipelineError | None = None
-    notice_at: str = "top"
 
 
 def get() -> TryOnState:

@@ -20,6 +20,18 @@ h3 { font-size: 1.25rem !important; padding: .4rem 0 .2rem !important; }
 .fact { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; font-size: .875rem;
   margin: 0 !important; padding: 0 !important; }
 .fact dt { opacity: .75; } .fact dd { margin: 0 !important; overflow-wrap: anywhere; }
+.passport { width: 100%; border-collapse: collapse; font-size: .875rem; margin: 0 0 .75rem !important; }
+.passport caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.passport :is(th, td) { padding: .4rem .5rem .4rem 0; border: 0; border-top: 1px solid #8884; vertical-align: top; }
+.passport tr:first-child > * { border-top: 0; }
+.passport th { font-weight: 400; text-align: left; }
+.passport small { display: block; opacity: .8; font-size: .8125rem; }
+.st-key-strip [data-testid="stImage"], .st-key-strip [data-testid="stImageContainer"] { border-radius: .4rem; }
+.st-key-strip [data-testid="stImage"] { gap: .75rem; justify-content: center; }
+.passport .value { text-align: right; width: 42%; font-variant-numeric: tabular-nums; }
+.passport .mark { width: 1.9rem; font-weight: 700; color: light-dark(#23694f, #6cc3a5); }
+.passport .warning .mark { color: light-dark(#8a5a00, #e2b04a); }
+.passport .error .mark { color: light-dark(#b3261e, #f08a80); }
 .st-key-still img { max-height: 72vh; width: auto; max-width: 100%; object-fit: contain; border-radius: .6rem; }
 @media (max-width: 640px) {
   .block-container { padding: 4rem 1rem 2rem; }

@@ -27,6 +27,14 @@ _STEPS = {
         "Painting",
         "Pasting back",
     ),
+    "building": (
+        "Preparing the sketch",
+        "Reading it",
+        "Finding the surface",
+        "Cleaning up",
+        "Comparing with the sketch",
+        "Measuring for the printer",
+    ),
     "mask": ("Finding the person", "Reading the garment", "Marking the area"),
 }
 

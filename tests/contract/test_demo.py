@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.mesh import export, topology
 from studio import demo, media
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,11 +23,11 @@ def test_the_batch_names_pictures_that_are_there() -> None:
     folder = (ROOT / demo.BATCH).parent
     assert len({line["id"] for line in LINES}) == len(LINES) >= 4
     for line in LINES:
-        assert set(line["inputs"]) == {"person", "garment"}
+        assert set(line["inputs"]) == ({"sketch"} if line["kind"] == "building" else {"person", "garment"})
         for path in line["inputs"].values():
             media.decode(media.read_bytes(folder / path), path)
-    assert len({line["inputs"]["person"] for line in LINES}) >= 4
-    assert len({line["inputs"]["garment"] for line in LINES}) >= 4
+    for slot, least in (("person", 4), ("garment", 4), ("sketch", 3)):
+        assert len({line["inputs"][slot] for line in LINES if slot in line["inputs"]}) >= least
 
 
 def test_the_copy_finds_its_inputs_from_anywhere(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_the_copy_finds_its_inputs_from_anywhere(tmp_path: Path) -> None:
     assert copy == list(lines.values())
     for line in copy:
         assert all(Path(path).is_absolute() and Path(path).is_file() for path in line["inputs"].values())
-        assert line["output"] == f"{line['id']}.png"
+        assert line["output"] == line["id"] + (".3mf" if line["kind"] == "building" else ".png")
 
 
 def test_the_contact_sheet_shows_each_case_in_order(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_the_contact_sheet_shows_each_case_in_order(tmp_path: Path) -> None:
         Image.new("RGB", (300, 400), colour).save(tmp_path / f"{name}.png")
     a, b, c = (tmp_path / f"{name}.png" for name in colours)
     orders = ((a, b, c), (c, a, b), (b, c, a))
-    cases = [demo.Case(person, garment, {"output": str(made)}) for person, garment, made in orders]
+    cases = [demo.Case((person, garment), {"output": str(made)}) for person, garment, made in orders]
     demo.contact_sheet(cases, tmp_path / demo.SHEET)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.png", demo.SHEET]
 
@@ -67,10 +68,15 @@ def test_the_whole_demo(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for line in LINES:
-        result = tmp_path / "out" / f"{line['id']}.png"
+        result = tmp_path / "out" / (line["id"] + (".3mf" if line["kind"] == "building" else ".png"))
+        assert str(result) in done.stdout
+        if line["kind"] == "building":
+            solid = export.decode(result.read_bytes(), "3mf")
+            assert topology.edge_report(solid).closed and topology.volume(solid) > 0
+            assert np.ptp(solid.vertices, axis=0).max() == pytest.approx(120, abs=0.01)
+            continue
         person, _ = media.decode(media.read_bytes(ROOT / "assets" / "samples" / line["inputs"]["person"]), "person")
         made, _ = media.decode(media.read_bytes(result), "result")
         assert made.shape == person.shape
         assert 0.02 < (made != person).any(2).mean() < 0.7
-        assert str(result) in done.stdout
     assert (tmp_path / "out" / demo.SHEET).stat().st_size > 20_000

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.meshes", "studio.pictures",
      "studio.sidecar", "studio.provenance", "studio.weights"),
     ("studio.building_settings", "studio.database", "studio.registry", "studio.runners", "studio.sealing",
-     "studio.store", "studio.engine", "studio.systems"),
+     "studio.store", "studio.viewing", "studio.engine", "studio.systems"),
     ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.executors", "studio.remote"),
     ("studio.page", "studio.doctor", "studio.api", "studio.commands", "studio.cli", "studio.ui", "studio.demo",
      "studio.__main__"),

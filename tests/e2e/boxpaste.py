@@ -137,7 +137,10 @@ def _wait(call: Call, steps: int, preview: np.ndarray | None = None) -> None:
 
 
 if __name__ == "__main__":
+    import boxhouse  # it needs this module
+
     install()
+    boxhouse.install()
     if sys.argv[1] == "worker":
         sys.exit(worker.main(sys.argv[2:]))
     from streamlit.web import cli

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import boxhouse  # noqa: E402
 import boxpaste  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -85,7 +86,7 @@ def serve(home: Path, worker: list[str] | None, page: list[str], port: int) -> I
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    samples = boxpaste.write_samples(folder / "samples")
+    samples = boxhouse.write_samples(boxpaste.write_samples(folder / "samples"))
     port = free_port()
     script = str(HERE / "boxpaste.py")
     worker = [script, "worker", "--home", str(folder / "home")]

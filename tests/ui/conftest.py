@@ -13,6 +13,7 @@ from studio.ui import inputs
 # The stand-in pipeline is also the browser tests' worker, so it is a script that can be started by its path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+import boxhouse
 import boxpaste
 
 
@@ -20,11 +21,13 @@ import boxpaste
 def home(tmp_path, monkeypatch):
     """A workspace of its own, the stand-in pipeline in the registry, and no worker process."""
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(boxpaste, "STEP_SECONDS", 0.0)
+    for stand_in in (boxpaste, boxhouse):
+        monkeypatch.setattr(stand_in, "STEP_SECONDS", 0.0)
     monkeypatch.setattr(registry, "KINDS", dict(registry.KINDS))
     boxpaste.install()
+    boxhouse.install()
     monkeypatch.setattr(worker, "ensure", lambda home, arguments=(): None)
-    samples = boxpaste.write_samples(tmp_path / "samples")
+    samples = boxhouse.write_samples(boxpaste.write_samples(tmp_path / "samples"))
     monkeypatch.setattr(inputs, "_samples_folder", lambda: samples)
     for cached in (inputs.samples, inputs._sample_hashes):
         cached.cache_clear()

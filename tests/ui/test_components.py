@@ -108,7 +108,7 @@ def test_data_url_holds_the_picture():
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))), image)
 
 
-@pytest.mark.parametrize("name", ["compare", "mask", "tiles"])
+@pytest.mark.parametrize("name", ["compare", "mask", "sketch", "solid", "tiles"])
 def test_components_ask_for_nothing_outside(name):
     for suffix in ("js", "css"):
         text = asset(f"{name}.{suffix}")

@@ -115,7 +115,7 @@ def test_refusing_never_pays(oracle: Oracle) -> None:
         if number == 0:
             raise InputError("sketch.empty", "no")
         if number == 1:
-            raise PipelineError("building.nothing", "no")
+            raise InputError("building.nothing", "no")
         return oracle(picture)
 
     figures = scored(oracle, half, known=3)

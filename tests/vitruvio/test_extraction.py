@@ -101,3 +101,15 @@ def test_an_unusable_field_is_one_error(wrong: object) -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         extract(ball, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_surface_through_grid_points_has_no_corners_that_fall_together() -> None:
+    def ball(points: np.ndarray) -> np.ndarray:
+        return (20 * (0.2750001 - np.linalg.norm(points, axis=1))).astype(np.float32)  # 4 cells and next to nothing
+
+    def pairs(apart: float) -> int:
+        found = extract(ball, resolution=8, upsampling=1, apart=apart)
+        return len(found.vertices) - len(np.unique(np.round(found.vertices, 5), axis=0))
+
+    assert pairs(0.0) > 0
+    assert pairs(0.02) == 0

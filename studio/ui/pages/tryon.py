@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio.ui import forms, gallery, inputs, notices, receipt, stage, state
+from studio.ui import forms, gallery, inputs, notices, receipt, results, stage, state
 
 PROMISE = "Only the area shown in red may change; every other pixel stays exactly as it is."
 
@@ -31,6 +31,12 @@ def restore(recipe: inputs.Restored) -> None:
     st.toast("Recipe opened: inputs and settings are as they were.")
 
 
+def open_result(artefact: str) -> None:
+    """Put a result on the stage. The inputs in use stay; "Use these settings" below it restores its own."""
+    state.update(artefact=artefact)
+    st.session_state["stage_view"] = stage.RESULT
+
+
 st.title("Try it on", anchor=False)
 st.markdown(f"A photo of a person, a photo of a garment, one picture of both. {PROMISE}")
 notices.show_pending()
@@ -41,13 +47,13 @@ with left:
     forms.person_step()
     forms.garment_step()
     forms.settings_step()
-    forms.recipe_step(restore)
+    forms.recipe_step(lambda data, name: restore(inputs.open_recipe(data, name)))
 with right, st.container(key="stage"):
     stage.show()
 
 if (artefact := state.get().artefact) and not state.get().job:
     receipt.show(artefact, restore)
-gallery.recent_strip()
+gallery.recent_strip(results.recent(gallery.SHOWN), state.get().artefact, open_result)
 
 st.caption(
     "Use photos only of people who agreed, never of minors, and never to undress anyone.",
