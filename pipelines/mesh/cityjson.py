@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 # How many lists lie around one surface (a list of rings).
 _DEPTH = {"MultiSurface": 1, "CompositeSurface": 1, "Solid": 2, "MultiSolid": 3, "CompositeSolid": 3}
+_FAMILY = ("parents", "children")
+_FARTHEST = 1e12  # m; numbers beyond it are damage, and their squares would overflow
 _FLAT = 1e-12  # a ring of less area, in squares of its extent, is no surface
 
 
@@ -56,14 +58,14 @@ class CityModel:
             InputError: ``cityjson.damaged`` for a geometry that names vertices that are not there.
         """
         levels: dict[str, list[Mesh]] = {}
-        children = [self.objects[child] for child in self.objects[name].get("children", []) if child in self.objects]
-        parts = [child for child in children if child.get("type") == "BuildingPart"]
         try:
+            children = [self.objects[key] for key in self.objects[name].get("children", []) if key in self.objects]
+            parts = [child for child in children if child.get("type") == "BuildingPart"]
             for geometry in (g for entry in (self.objects[name], *parts) for g in entry.get("geometry", [])):
                 if geometry["type"] in _DEPTH:
                     mesh = self._mesh(_surfaces(geometry["boundaries"], _DEPTH[geometry["type"]]))
                     levels.setdefault(str(geometry.get("lod", "0")), []).extend([mesh] if len(mesh.faces) else [])
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
             raise InputError(
                 "cityjson.damaged", "A city object cannot be read", seen=f"{name}: {error!r}"[:160],
                 remedy="Check the file with a CityJSON validator",
@@ -77,7 +79,7 @@ class CityModel:
         faces: list[NDArray[np.int64]] = []
         count = 0
         for rings in surfaces:
-            corners = [self.vertices[np.asarray(ring, np.int64)] for ring in rings]
+            corners = [self._corners(ring) for ring in rings]
             made = _triangles(corners)
             faces.append(made + count)
             vertices.append(np.concatenate(corners))
@@ -85,6 +87,12 @@ class CityModel:
         if not faces:
             return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
         return Mesh(np.concatenate(vertices), np.concatenate(faces))
+
+    def _corners(self, ring: list[int]) -> Floats:
+        index = np.asarray(ring, np.int64)
+        if index.ndim != 1 or not index.size or index.min() < 0:
+            raise ValueError("a ring is no list of vertices")  # numpy would count negative ones from the end
+        return self.vertices[index]
 
 
 def read(path: str | Path) -> CityModel:
@@ -101,12 +109,16 @@ def read(path: str | Path) -> CityModel:
         transform = document.get("transform", {})
         vertices = np.asarray(document["vertices"], np.float64).reshape(-1, 3)
         vertices = vertices * transform.get("scale", (1, 1, 1)) + transform.get("translate", (0, 0, 0))
-        if not np.isfinite(vertices).all():
-            raise ValueError("vertices are not finite")
+        if not (np.abs(vertices) < _FARTHEST).all():
+            raise ValueError("vertices are not finite, or on no planet")
         # National grids put a building half a million metres away; a file's own corner is as good a zero.
         vertices -= vertices.min(0) if len(vertices) else 0
-        return CityModel(dict(document["CityObjects"]), vertices)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        objects = dict(document["CityObjects"])
+        for name, entry in objects.items():
+            if not (isinstance(entry, dict) and all(isinstance(entry.get(key, []), list) for key in _FAMILY)):
+                raise ValueError(f"the city object {name[:60]} is none")
+        return CityModel(objects, vertices)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             "cityjson.damaged", "The file is not readable CityJSON", seen=f"{path}: {error}"[:200],
             remedy="Convert it to CityJSON 1.1 or 2.0, one document a file",

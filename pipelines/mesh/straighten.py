@@ -91,7 +91,7 @@ def straighten(
 
     found = massing.blocks(samples)
     if not found:
-        return kept("the field is below one half nearly everywhere")
+        return kept("no block of the field is likely and thick enough")
     solid = massing.solid(found, samples)
     whole = largest(solid)
     made = finished(whole, FLOAT32)

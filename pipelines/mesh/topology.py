@@ -12,6 +12,7 @@ from pipelines.core.types import Mesh
 
 # Thinner than this share of its longest side a mesh has no inside worth the name (our choice: above float32 noise).
 FLAT = 1e-6
+FARTHEST = 1e100  # coordinate; products of three of them are numbers still
 
 
 def checked(mesh: Mesh) -> Mesh:
@@ -33,9 +34,10 @@ def checked(mesh: Mesh) -> Mesh:
         raise InputError("mesh.bad-index", "A triangle names a vertex that does not exist", seen=seen,
                          remedy="The file is damaged: export it again")  # fmt: skip
     used = vertices[np.unique(faces)]
-    bad = int(np.count_nonzero(~np.isfinite(used).all(1)))
+    bad = int(np.count_nonzero(~(np.abs(used) < FARTHEST).all(1)))
     if bad:
-        raise InputError("mesh.not-finite", "Vertices are not finite numbers", seen=f"{bad} of {len(used)} vertices",
+        raise InputError("mesh.not-finite", "Vertices are not finite, or beyond all measure",
+                         seen=f"{bad} of {len(used)} vertices",
                          remedy="Export the mesh again; a failed modifier often leaves such vertices")  # fmt: skip
     centred = used - used.mean(0)
     longest = float(np.ptp(used, axis=0).max())

@@ -30,7 +30,7 @@ def convert(files: Sequence[str | Path], folder: str | Path) -> None:
     state = from_published(checkpoint.read_state_dict(files[0]))
     try:
         model = VitPose(config_of(state, image_size=SIZE))
-    except (KeyError, ValueError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise WeightsError(
             "weights.mismatch", "This checkpoint is no ViTPose network", seen=f"{files[0]}: {error}", remedy=FILES[0]
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pipelines.core import checkpoint
-from pipelines.core.errors import InputError
+from pipelines.core.errors import InputError, WeightsError
 from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
 
 FILES = ("one checkpoint of an image-conditioned occupancy network",)
@@ -24,12 +24,17 @@ def convert(files: Sequence[str | Path], folder: str | Path) -> None:
 
     Raises:
         InputError: ``weights.files`` for another number of files.
-        WeightsError: what `checkpoint.read_state_dict` and `checkpoint.load_strict` raise.
+        WeightsError: ``weights.mismatch`` if it is no such network, and what `checkpoint` raises.
     """
     if len(files) != 1:
         raise InputError("weights.files", "One checkpoint makes these weights", seen=len(files), remedy=FILES[0])
     state = checkpoint.read_state_dict(files[0])
-    model = OccupancyNetwork(config_of(state))
+    try:
+        model = OccupancyNetwork(config_of(state))
+    except (IndexError, ValueError) as error:
+        raise WeightsError(
+            "weights.mismatch", "This checkpoint is no occupancy network", seen=f"{files[0]}: {error}", remedy=FILES[0]
+        ) from error
     checkpoint.load_strict(model, state, source=str(files[0]))
     checkpoint.save_component(folder, model, asdict(model.config), half=False)
 

@@ -117,7 +117,13 @@ def models(root: str | Path, split: str) -> list[Model]:
         raise InputError("data.layout", "This folder holds no CATEGORY/train.lst", seen=root, remedy=_REMEDY)
     found = []
     for path in (path for path in lists if path.stem == split):
-        for name in (line.strip() for line in path.read_text(encoding="utf-8").splitlines()):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                "data.layout", "This list is no text", seen=f"{path}: {error}", remedy="Write it in UTF-8"
+            ) from None
+        for name in (line.strip() for line in lines):
             if name and not (path.parent / name / "points.npz").is_file():
                 raise InputError(
                     "data.model",
@@ -289,9 +295,11 @@ def _arrays(path: Path, *names: str, code: str = "data.points") -> dict[str, NDA
 def _triples(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
     if array.ndim != 2 or array.shape[1] != 3 or not len(array) or array.dtype.kind != "f":
         raise _broken(path, f"The {name} are not N triples of numbers", f"{array.dtype} {array.shape}")
-    if not np.isfinite(array).all():
-        raise _broken(path, f"The {name} are not all finite", f"{int((~np.isfinite(array)).any(1).sum())} are not")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise _broken(path, f"The {name} are not all finite", f"{int((~np.isfinite(numbers)).any(1).sum())} are not")
+    return numbers
 
 
 def _broken(path: Path, what: str, seen: str, code: str = "data.points") -> InputError:

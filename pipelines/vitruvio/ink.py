@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 SMALLEST = 32  # px of a side
+LONGEST = 20  # times the other side: what is narrower is a line or two once it has been reduced
 WORK = 640  # px of the longer side that is worked on
 _COARSE = 160  # px on which the paper's light is measured
 _PEN = 17  # px of those: a little wider than the thickest pen, 28 px of 512 with its blur
@@ -69,6 +70,9 @@ def find_ink(picture: Image) -> Ink:
     if min(height, width) < SMALLEST:
         raise InputError("sketch.small", f"A side of the picture is under {SMALLEST} pixels", seen=f"{width}x{height}",
                          remedy="Scan or draw it larger; 512 pixels are plenty")  # fmt: skip
+    if max(height, width) > LONGEST * min(height, width):
+        raise InputError("sketch.small", f"The picture is over {LONGEST} times as long as it is wide",
+                         seen=f"{width}x{height}", remedy="Cut it to the drawing")  # fmt: skip
     page, scale = _reduced(picture)
     typical = float(np.median(page))
     if typical < _DARK and not _has_bright_areas(page, typical):

@@ -24,6 +24,7 @@ from pipelines.mesh import picture
 from pipelines.mesh.repair import Change
 from pipelines.mesh.straighten import level
 from pipelines.mesh.straighten import straighten as straightened
+from pipelines.synthetic.buildings import POSES
 from pipelines.synthetic.hidden_lines import Camera
 from pipelines.vitruvio.extraction import Field, extract
 from pipelines.vitruvio.inference import field_of
@@ -87,12 +88,14 @@ class VitruvioPipeline:
         ``threshold``; without them the published ones hold, canonical and 0.2.
 
         Raises:
-            WeightsError: if the folder or its weights do not fit.
+            WeightsError: if the folder or its weights do not fit, or one of the two values makes no sense.
         """
         folder = hub.resolve(name)
         values = checkpoint.read_config(folder)
         pose, threshold = values.pop("pose", "canonical"), values.pop("threshold", 0.2)
         try:
+            if pose not in POSES or not 0 < threshold < 1:
+                raise ValueError(f"pose {pose}, threshold {threshold}")
             model = OccupancyNetwork(OccupancyConfig(**values))
         except (TypeError, ValueError) as error:
             raise WeightsError(
@@ -116,7 +119,8 @@ class VitruvioPipeline:
     @property
     def _mirrors(self) -> bool:
         # A picture's mirror image shows the building mirrored at x = z only if the camera stood between those axes.
-        return self.pose == "quarter"
+        # What a latent variable adds has no mirror image, and both together would be another choice of variants.
+        return self.pose == "quarter" and not self.model.config.z_dim
 
     def prepare(self, sketch: Image) -> PreparedSketch:
         """What the network will see, for the user to check; raises as `sketch.prepare`."""
@@ -170,11 +174,12 @@ class VitruvioPipeline:
                 remedy="Draw the outline and the visible edges of one building, or lower --threshold",
             )
         clock.tick("surface")
-        clean = straightened(raw, probability(found.grid)) if straighten else level(raw)
+        clean = straightened(raw, probability(found.grid, threshold)) if straighten else level(raw)
         mesh = _framed(clean.mesh)
         clock.tick("clean")
         near = None if view is None else (view[0] % 90, view[1])
-        camera, same = fitted_camera(mesh, outline(prepared.image), near=near)
+        # only quarter turns put the camera of the training between +x and +z
+        camera, same = fitted_camera(mesh, outline(prepared.image), near=near, around=self.pose != "quarter")
         confidence = same * expected_iou(found.grid, threshold)
         layers = {
             "prepared": np.repeat(prepared.image[..., None], 3, 2),
@@ -255,9 +260,15 @@ def expected_iou(grid: NDArray[np.float32], threshold: float) -> float:
     return float(chance[inside].sum() / max(1e-6, inside.sum() + chance[~inside].sum()))
 
 
-def probability(grid: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """The field between the points of an extraction's grid, at no further cost: (N, 3) points -> (N,) probabilities."""
-    chance = _sigmoid(grid)
+def probability(
+    grid: NDArray[np.float32], threshold: float = 0.5
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The field between the points of an extraction's grid, at no further cost: (N, 3) points -> (N,) probabilities.
+
+    Their odds are divided by those of ``threshold``: who draws the surface there says that a half is there, and the
+    clean-up, which builds where a half is, builds the same surface.
+    """
+    chance = _sigmoid(grid - np.float32(np.log(threshold / (1 - threshold))))
 
     def at(points: NDArray[np.float32]) -> NDArray[np.float32]:
         places = (np.asarray(points, np.float32) / np.float32(1.1) + np.float32(0.5)) * (len(grid) - 1)
@@ -282,13 +293,16 @@ def _framed(mesh: Mesh) -> Mesh:
 
 
 def _turned(mesh: Mesh, camera: Camera, view: tuple[float, float] | None) -> tuple[Mesh, Camera]:
-    """Turn by the quarters that lie between the camera's quadrant and the view's."""
-    quarters = 0 if view is None else int(view[0] // 90) % 4
+    """Turn by the quarters that lie between the camera's quadrant and the view's, or the one between +x and +z."""
+    asked = 0 if view is None else view[0] // 90
+    quarters = int(asked - camera.azimuth // 90) % 4
     if not quarters:
         return mesh, camera
     cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float64)
-    return replace(mesh, vertices=mesh.vertices @ turn.T), replace(camera, azimuth=camera.azimuth + 90 * quarters)
+    return replace(mesh, vertices=mesh.vertices @ turn.T), replace(
+        camera, azimuth=(camera.azimuth + 90 * quarters) % 360
+    )
 
 
 def _behind(mesh: Mesh, camera: Camera) -> Image:

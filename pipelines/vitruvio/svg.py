@@ -16,8 +16,10 @@ from pipelines.core.types import Image
 
 _LARGEST = 8 << 20  # bytes
 _ELEMENTS = 20_000  # after every use has been replaced by what it shows
+_OUTLINE = 100  # characters of an outline that weigh as much as an element
 _DEPTH = 64
 _POINTS = 400_000  # of all strokes together
+_FARTHEST = 1e100  # coordinate
 _SIDE = 1024  # px of the picture's sides
 _PEN = 6  # px of every dark stroke: thin enough to part neighbours
 _FLAT = 24  # pieces per curve
@@ -50,7 +52,11 @@ def from_svg(data: bytes) -> Image:
         drawing = SVG.parse(io.BytesIO(ElementTree.tostring(root)), reify=True)
         shapes = [element for element in drawing.elements() if isinstance(element, Shape)]
         seen = [shape for shape in shapes if _is_seen(shape)]
-        strokes = [(points, _is_white(shape), _pen(shape)) for shape in seen for points in _polylines(shape)]
+        strokes, count = [], 0
+        for shape in seen:
+            lines = _polylines(shape, _POINTS - count)
+            count += sum(map(len, lines))
+            strokes += [(points, _is_white(shape), _pen(shape)) for points in lines]
     except (ValueError, TypeError, AttributeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
         raise _broken(f"{type(error).__name__}: {error}"[:120]) from error
     if not strokes:
@@ -115,7 +121,7 @@ def _count(
     known: dict[ElementTree.Element, int],
     above: tuple[ElementTree.Element, ...],
 ) -> int:
-    """Return how many elements are drawn when every use is replaced; refuse circles and bombs."""
+    """Return how many elements are drawn when every use is replaced, long outlines as several; refuse bombs."""
     if element in above:
         raise _broken("a use that holds itself")
     if len(above) > 2 * _DEPTH:
@@ -126,9 +132,12 @@ def _count(
             link = next((element.get(key) for key in _REFERENCE if element.get(key)), "") or ""
             if link.startswith("#") and link[1:] in targets:
                 parts.append(targets[link[1:]])
-        known[element] = 1 + sum(_count(part, targets, known, (*above, element)) for part in parts)
+        outline = len(element.get("d", "")) + len(element.get("points", ""))
+        known[element] = (
+            1 + outline // _OUTLINE + sum(_count(part, targets, known, (*above, element)) for part in parts)
+        )
     if known[element] > _ELEMENTS:
-        raise _broken(f"more than {_ELEMENTS} elements")
+        raise _broken(f"more than {_ELEMENTS} elements, or as much in outlines")
     return known[element]
 
 
@@ -159,10 +168,14 @@ def _pen(shape: Shape) -> float:
     return 1.0 if width is None else float(width)
 
 
-def _polylines(shape: Shape) -> list[np.ndarray]:
-    """Return the outline of a shape as polylines (M, 2) in the units of the view."""
+def _polylines(shape: Shape, most: int) -> list[np.ndarray]:
+    """Return the outline of a shape as polylines (M, 2) in the units of the view, of at most so many points."""
     lines: list[list[tuple[float, float]]] = []
+    count = 0
     for segment in Path(shape):
+        count += 1 if isinstance(segment, (Move, Line, Close)) else _FLAT
+        if count > most:
+            raise ValueError(f"more than {_POINTS} points")
         if isinstance(segment, Move):
             lines.append([_at(segment.end)])
         elif isinstance(segment, (Line, Close)):
@@ -170,11 +183,10 @@ def _polylines(shape: Shape) -> list[np.ndarray]:
                 lines[-1].append(_at(segment.end))
         else:
             lines[-1] += [_at(segment.point(step / _FLAT)) for step in range(1, _FLAT + 1)]
-        if sum(map(len, lines)) > _POINTS:
-            raise ValueError(f"more than {_POINTS} points")
     found = [np.array(line) for line in lines if len(line) > 1]
-    if not all(np.isfinite(line).all() for line in found):
-        raise ValueError("coordinates that are no numbers")
+    # far below the largest number, as sums and products of them follow
+    if not all((np.abs(line) < _FARTHEST).all() for line in found):
+        raise ValueError("coordinates that are no numbers, or beyond all measure")
     return found
 
 

@@ -22,6 +22,7 @@ GAPS = (0.05, 0.1, 0.16)  # of the drawing's side
 LEAST_FILLED = 0.5  # of the convex hull; the outlines of L- and U-shaped buildings fill more
 AZIMUTHS, ELEVATIONS = tuple(range(5, 90, 10)), (5, 15, 25, 35, 45)
 LENSES = (1.0, 30.0, 50.0)
+NEAR = 10.0  # degrees around a view that is known
 _STEPS = ((4.0, 4.0), (2.0, 2.0))
 
 
@@ -59,20 +60,24 @@ def _filled(ink: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
 
 
 def fitted_camera(
-    mesh: Mesh, drawn: NDArray[np.bool_], *, near: tuple[float, float] | None = None
+    mesh: Mesh, drawn: NDArray[np.bool_], *, near: tuple[float, float] | None = None, around: bool = False
 ) -> tuple[Camera, float]:
     """Find the camera.
 
     Args:
-        mesh: In the frame of buildings, the camera between +x and +z.
+        mesh: In the frame of buildings.
         drawn: Of `outline`.
         near: Azimuth in [0, 90] and elevation in degrees that are known, within 10 degrees; None searches everywhere.
+        around: The camera may stand at any quarter turn of such an azimuth, and not between +x and +z only.
 
     Returns:
-        The camera, and the intersection over union of both outlines in [0, 1].
+        The camera, its azimuth in [0, 360), and the intersection over union of both outlines in [0, 1].
     """
     points = sample_surface(mesh, np.random.default_rng(0), POINTS)
     azimuths, elevations = (AZIMUTHS, ELEVATIONS) if near is None else (_around(near[0]), _around(near[1]))
+    if around:
+        azimuths = tuple(azimuth + turn for turn in (0, 90, 180, 270) for azimuth in azimuths)
+    sideways, upwards = ((1.0, 89.0), (1.0, 60.0)) if near is None else (_limits(near[0]), _limits(near[1]))
     best, score = Camera(45, 25, 30), -1.0
     for lens in LENSES:
         for azimuth in azimuths:
@@ -82,17 +87,21 @@ def fitted_camera(
                 if found > score:
                     best, score = camera, found
     for turn, rise in _STEPS:
-        around = [
+        corner = best.azimuth // 90 * 90
+        beside = [
             replace(
-                best, azimuth=best.azimuth + a, elevation=float(np.clip(best.elevation + e, 1, 60)), upright=upright
+                best,
+                azimuth=corner + float(np.clip(best.azimuth - corner + a, *sideways)),
+                elevation=float(np.clip(best.elevation + e, *upwards)),
+                upright=upright,
             )
             for a in (-turn, 0, turn)
             for e in (-rise, 0, rise)
             for upright in (False, True)
         ]
-        scores = [agreement(points, camera, drawn) for camera in around]
+        scores = [agreement(points, camera, drawn) for camera in beside]
         if max(scores) > score:
-            best, score = around[int(np.argmax(scores))], max(scores)
+            best, score = beside[int(np.argmax(scores))], max(scores)
     return best, score
 
 
@@ -109,7 +118,12 @@ def agreement(points: NDArray[np.float64], camera: Camera, drawn: NDArray[np.boo
 
 
 def _around(value: float) -> tuple[float, ...]:
-    return tuple(float(np.clip(value + step, 1, 89)) for step in (-10, -5, 0, 5, 10))
+    low, high = _limits(value)
+    return tuple(float(np.clip(value + step, low, high)) for step in (-10, -5, 0, 5, 10))
+
+
+def _limits(value: float) -> tuple[float, float]:
+    return max(value - NEAR, 1.0), min(value + NEAR, 89.0)
 
 
 def _cropped(filled: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -35,8 +35,10 @@ def prepare(
     are done). Written in the layout of Occupancy Networks; the same command goes on where it was stopped.
     """
     from studio import systems
-    from studio.errors import SomeFailed
+    from studio.errors import SomeFailed, UsageError
 
+    if align and around:
+        raise UsageError("data.pose", "--align and --around are two ways for buildings to stand", remedy="Give one")
     meter = Meter(quiet)
     try:
         told = systems.prepare_buildings(

@@ -92,8 +92,26 @@ def _edit(change):
         _edit(lambda d: d.pop("CityObjects")),
         _edit(lambda d: d.update(vertices=[[1, 2]])),
         _edit(lambda d: d["transform"].update(scale=["a", 1, 1])),
+        lambda text: "[" * 100_000,
+        _edit(lambda d: d["CityObjects"].update(court=5)),
+        _edit(lambda d: d["CityObjects"]["court"].update(children=None)),
+        _edit(lambda d: d["vertices"].append([10**400, 0, 0])),
+        _edit(lambda d: d["vertices"].append([1e308, -1e308, 0])),
     ],
-    ids=["cut", "list", "feature", "no vertices", "no objects", "pairs", "scale"],
+    ids=[
+        "cut",
+        "list",
+        "feature",
+        "no vertices",
+        "no objects",
+        "pairs",
+        "scale",
+        "deep",
+        "number",
+        "null",
+        "huge",
+        "far",
+    ],
 )
 def test_damaged_files(city: Path, damage) -> None:
     city.write_text(damage(city.read_text(encoding="utf-8")), encoding="utf-8")
@@ -102,9 +120,10 @@ def test_damaged_files(city: Path, damage) -> None:
     assert raised.value.code == "cityjson.damaged"
 
 
-def test_a_damaged_object_is_named(city: Path) -> None:
+@pytest.mark.parametrize("corner", [10_000, -1, 10**30, [], None])
+def test_a_damaged_object_is_named(city: Path, corner: object) -> None:
     document = json.loads(city.read_text(encoding="utf-8"))
-    document["CityObjects"]["court"]["geometry"][0]["boundaries"][0][0][0][0] = 10_000
+    document["CityObjects"]["court"]["geometry"][0]["boundaries"][0][0][0][0] = corner
     city.write_text(json.dumps(document), encoding="utf-8")
     model = cityjson.read(city)
     with pytest.raises(InputError) as raised:

@@ -222,6 +222,7 @@ SHEET = Mesh(np.array([[0, 0, 0], [1, 1, 0], [1, 1, 3], [0.0, 0, 3]]), np.array(
 UNUSABLE = {
     "nan": (Mesh(np.where(np.arange(24).reshape(8, 3) == 4, np.nan, box().vertices), box().faces), "mesh.not-finite"),
     "inf": (Mesh(np.where(np.arange(24).reshape(8, 3) == 4, np.inf, box().vertices), box().faces), "mesh.not-finite"),
+    "overflow": (Mesh(box().vertices * 1e200, box().faces), "mesh.not-finite"),
     "sheet": (SHEET, "mesh.flat"),
     "two sides of a sheet": (together(SHEET, turned(SHEET)), "mesh.flat"),
     "one point": (Mesh(np.zeros((8, 3)), box().faces), "mesh.flat"),

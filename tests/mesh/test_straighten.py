@@ -172,6 +172,14 @@ def test_an_empty_field_leaves_the_mesh() -> None:
     assert not done.applied and done.agreement == 0
 
 
+def test_what_is_thinner_than_any_block_is_said_so() -> None:
+    """A plate that the field is sure of is left for its thickness, and not for the field."""
+    plate = in_frame(box(size=(1, 1, 0.02)))
+    low, high = plate.vertices.min(0), plate.vertices.max(0)
+    done = straighten(plate, lambda points: ((points > low) & (points < high)).all(1).astype(np.float32))
+    assert not done.applied and "thick enough" in done.changes[-1].message
+
+
 @pytest.mark.parametrize("roof", ROOFS)
 def test_the_solid_of_a_block_holds_the_cells_that_the_block_says(roof: str) -> None:
     block = Block((5.0, 35.0, 8.0, 28.0), 0.0, 12.0, 12.0 if roof in ("flat", "round") else 24.0, roof, 1.0)

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from pipelines.core import checkpoint
+from pipelines.core.errors import WeightsError
 from pipelines.viton_hd import conversion as viton_hd
 from pipelines.viton_hd.network import CONFIGS as VITON_HD
 from pipelines.viton_hd.network import ALIASGenerator, SegGenerator
 from pipelines.viton_hd.pipeline import VitonHDPipeline
 from pipelines.viton_hd.warping import GMM
+from pipelines.vitpose import conversion as vitpose
 from pipelines.vitpose.network import VitPose, VitPoseConfig
 from pipelines.vitpose.pipeline import VitPosePipeline
 from pipelines.vitruvio import conversion as vitruvio
@@ -112,6 +114,22 @@ def test_bad_input_leaves_no_folder(
     assert (error["code"], status) == (wanted, code)
     assert out.exists() == (case == "full-folder")
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("convert", "state"),
+    [
+        (vitruvio.convert, {"decoder.fc_p.weight": torch.zeros(())}),
+        (vitruvio.convert, {"decoder.fc_z.weight": torch.zeros(2)}),
+        (vitpose.convert, {"backbone.last_norm.weight": torch.zeros(())}),
+        (vitpose.convert, {"backbone.last_norm.weight": torch.zeros(384)}),
+    ],
+)
+def test_tensors_of_other_shapes_are_a_mismatch(tmp_path: Path, convert, state: dict) -> None:
+    torch.save(state, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError) as raised:
+        convert([tmp_path / "odd.pth"], tmp_path / "out")
+    assert raised.value.code == "weights.mismatch" and not (tmp_path / "out").exists()
 
 
 def test_which_file_is_which_is_told_by_its_tensors() -> None:

@@ -92,6 +92,7 @@ def test_ctrl_c_leaves_what_is_finished(
         (["prepare", ".", "set", "--up", "x"], "data.settings", 6),
         (["prepare", ".", "file/set"], "output.unwritable", 2),
         (["prepare", ".", "set", "--views", "0"], "usage", 2),
+        (["prepare", ".", "set", "--align", "--around"], "data.pose", 2),
         (["evaluation", "file/set"], "output.unwritable", 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),

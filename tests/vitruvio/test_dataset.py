@@ -101,10 +101,11 @@ def _store(**arrays: object):
         _store(points=POINTS[:, :2]),
         _store(points=POINTS[:100]),
         _store(points=np.where(POINTS == POINTS[5], np.nan, POINTS)),
+        _store(points=POINTS.astype(np.float64) * 1e300),
         _store(occupancies=OCCUPIED.astype(np.float32)),
         _store(points=np.array([None])),
     ],
-    ids=["missing", "cut", "empty", "text", "one array", "flat", "few", "nan", "float bits", "pickled"],
+    ids=["missing", "cut", "empty", "text", "one array", "flat", "few", "nan", "huge", "float bits", "pickled"],
 )
 def test_broken_points(root: Path, damage) -> None:
     model = Model(root / "buildings" / "m0")
@@ -142,9 +143,11 @@ def test_broken_lists(root: Path) -> None:
     with pytest.raises(InputError) as raised:
         dataset.models(root, "val")
     assert raised.value.code == "data.model" and "ghost" in str(raised.value.seen)
-    with pytest.raises(InputError) as raised:
-        dataset.models(root / "buildings", "train")
-    assert raised.value.code == "data.layout"
+    (root / "buildings" / "test.lst").write_bytes(b"m\xff\n")
+    for folder, split in ((root / "buildings", "train"), (root, "test")):
+        with pytest.raises(InputError) as raised:
+            dataset.models(folder, split)
+        assert raised.value.code == "data.layout"
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: {b", "a: 3", json.dumps({"a": {"id": "a"}})])

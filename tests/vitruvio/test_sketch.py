@@ -148,6 +148,19 @@ def test_what_is_no_sketch_is_refused() -> None:
         assert raised.value.code == code and raised.value.remedy and raised.value.seen is not None
 
 
+@pytest.mark.parametrize("shape", [(32, 641, 3), (32, 5000, 3), (9000, 40, 3)])
+def test_a_ribbon_is_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(InputError) as raised:
+        prepare(np.full(shape, 255, np.uint8))
+    assert raised.value.code == "sketch.small"
+
+
+def test_the_narrowest_picture_is_prepared() -> None:
+    page = np.full((32, 640, 3), 255, np.uint8)
+    cv2.rectangle(page, (100, 6), (500, 26), (0.0,) * 3, 2)
+    assert (prepare(page).image < 128).any()
+
+
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_drawings_are_taken_for_drawings(level: int) -> None:
     rng = np.random.default_rng(level)

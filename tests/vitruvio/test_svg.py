@@ -81,6 +81,7 @@ def test_nothing_is_expanded_or_fetched() -> None:
         svg(f'<defs><path id="b0" d="M0 0L1 1" stroke="black"/>{bomb}</defs><use href="#b8"/>'),
         svg('<g id="a"><use href="#a"/></g>'),
         svg("<g>" * 5000 + "</g>" * 5000),
+        svg(f'<path id="a" stroke="black" d="M0 0{"L1 2" * 5000}"/>' + '<use href="#a"/>' * 500),
         svg("<!--" + "x" * (8 << 20) + "-->"),
     ):
         assert error(data).code == "sketch.svg-broken"
@@ -89,9 +90,17 @@ def test_nothing_is_expanded_or_fetched() -> None:
 
 def test_what_cannot_be_read_is_one_clear_error() -> None:
     broken = [b"", b"hello", b"<html/>", b"\x89PNG", svg("<g>"), svg('<path stroke="black" d="M0 0 L 1e999 3"/>'),
-              svg(f'<g transform="matrix(1,2)">{LINE}</g>'), svg('<path stroke="black" d="L3 4L5 6"/>')]  # fmt: skip
+              svg(f'<g transform="matrix(1,2)">{LINE}</g>'), svg('<path stroke="black" d="L3 4L5 6"/>'),
+              svg('<path stroke="black" d="M-1e308 0L1e308 1"/>')]  # fmt: skip
     for data in broken:
         assert error(data).code == "sketch.svg-broken", data
+
+
+def test_the_points_of_all_strokes_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = svg('<path stroke="black" d="M0 0C1 2 3 4 5 6"/>' * 4)
+    assert from_svg(curves).shape == (1024, 1024, 3)
+    monkeypatch.setattr("pipelines.vitruvio.svg._POINTS", 90)
+    assert "more than 90 points" in str(error(curves).seen)
 
 
 def test_an_svg_can_be_prepared() -> None:

@@ -33,8 +33,13 @@ def test_another_building_agrees_less() -> None:
 
 def test_a_known_view_is_kept_to() -> None:
     found, _ = fitted_camera(L_SHAPE.mesh(), drawn(Camera(25, 20, 30)), near=(60, 40))
-    assert abs(found.azimuth - 60) <= 16
-    assert abs(found.elevation - 40) <= 16
+    assert abs(found.azimuth - 60) <= 10
+    assert abs(found.elevation - 40) <= 10
+
+
+def test_a_known_view_from_high_above_stays_there() -> None:
+    found, _ = fitted_camera(L_SHAPE.mesh(), drawn(Camera(40, 55, 30)), near=(40, 78))
+    assert found.elevation >= 68
 
 
 def test_an_outline_bridges_a_gap_and_leaves_no_hole() -> None:

@@ -1,0 +1,100 @@
+"""From a sketch to a building with a field that is known: what the pipeline makes of it, whatever the network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core import checkpoint, runtime
+from pipelines.core.errors import WeightsError
+from pipelines.mesh import topology
+from pipelines.synthetic.buildings import sample_building
+from pipelines.synthetic.hidden_lines import Camera
+from pipelines.synthetic.linework import CLEAN, draw
+from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
+from pipelines.vitruvio.pipeline import BuildingResult, VitruvioPipeline
+
+L_SHAPE = sample_building(np.random.default_rng(3), "l-plan")
+TINY = OccupancyConfig(c_dim=8, hidden=8, encoder_width=4, picture_size=64, channels=1)
+
+
+def blurred(points: np.ndarray) -> np.ndarray:
+    """Logits of the L: 0 on its walls, the steeper the further from them."""
+    normals, offsets = L_SHAPE.half_spaces
+    beyond = (points @ normals.reshape(-1, 3).T).reshape(len(points), *offsets.shape) - offsets
+    return (-60 * beyond.max(2).min(1)).astype(np.float32)
+
+
+def pipeline(config: OccupancyConfig = TINY, **values: Any) -> VitruvioPipeline:
+    torch.manual_seed(0)
+    return VitruvioPipeline(OccupancyNetwork(config), runtime.choose("cpu", "float32"), **values)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, azimuth: float, **values: Any) -> BuildingResult:
+    """The L, drawn from an azimuth."""
+    monkeypatch.setattr(VitruvioPipeline, "field", lambda *_: blurred)
+    view = values.pop("view", None)
+    sketch = draw(L_SHAPE, Camera(azimuth, 25, 30), CLEAN, np.random.default_rng(0), 256)
+    return pipeline(**values)(np.repeat(sketch[..., None], 3, 2), view=view, detail=1)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.8])
+def test_the_clean_up_builds_where_the_threshold_is(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
+    result = made(monkeypatch, 30, threshold=threshold)
+    change = result.changes[-1]
+    assert change.name == "straighten" and change.changed, change.message
+    side = float(np.ptp(result.raw.vertices, axis=0).max() / np.ptp(result.mesh.vertices, axis=0).max())
+    assert topology.volume(result.mesh) * side**3 == pytest.approx(topology.volume(result.raw), rel=0.05)
+
+
+@pytest.mark.parametrize(("view", "quadrant"), [(None, 0), ((125.0, 25.0), 1)])
+def test_a_building_that_is_seen_from_anywhere_is_turned_to_its_camera(
+    monkeypatch: pytest.MonkeyPatch, view: tuple[float, float] | None, quadrant: int
+) -> None:
+    """Drawn from the third quadrant, it turns half round, or as far as the view asks."""
+    result = made(monkeypatch, 215, pose="canonical", threshold=0.5, view=view)
+    assert result.camera.azimuth == pytest.approx(90 * quadrant + 35, abs=8)
+    turn = np.linalg.matrix_power([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], (quadrant - 2) % 4)
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 3))
+    true, found = L_SHAPE.occupancy(points @ turn), topology.contains(result.mesh, points)
+    assert (true & found).sum() > 0.9 * (true | found).sum()
+
+
+def test_a_latent_variable_alone_makes_the_variants() -> None:
+    """Variants 1 and 2 are draws, and not one way round of the picture."""
+    made = pipeline(replace(TINY, z_dim=4), pose="quarter")
+    decoder: Any = made.model.decoder
+    with torch.no_grad():
+        for block in (decoder.fc_z, decoder.fc_p, decoder.fc_out):
+            torch.nn.init.normal_(block.weight)
+    image = np.full((64, 64), 255, np.uint8)
+    image[10:50, 10] = 0
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (200, 3)).astype(np.float32)
+    answers = [made.field(image, variant, seed=3)(points) for variant in range(made.variants)]
+    assert made.variants == 8
+    assert all(not np.array_equal(one, other) for i, one in enumerate(answers) for other in answers[:i])
+    with torch.inference_mode():
+        picture = torch.from_numpy(image)[None, None].float() / 255
+        mean = made.model(torch.from_numpy(points)[None], picture)[0].numpy()
+    assert np.allclose(answers[0], mean, atol=1e-4)
+    assert np.array_equal(answers[2], made.field(image, 2, seed=3)(points))
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
+    pipeline(pose="free", threshold=0.3).save_pretrained(tmp_path)
+    again = VitruvioPipeline.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert (again.pose, again.threshold, again.model.config) == ("free", 0.3, TINY)
+
+
+@pytest.mark.parametrize("wrong", [{"pose": "quater"}, {"threshold": "0.2"}, {"threshold": float("nan")}])
+def test_values_beside_the_network_are_checked(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    made = pipeline()
+    checkpoint.save_component(tmp_path, made.model, asdict(TINY) | wrong)
+    with pytest.raises(WeightsError) as raised:
+        VitruvioPipeline.from_pretrained(tmp_path)
+    assert raised.value.code == "weights.mismatch"
