@@ -79,7 +79,7 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from studio import media, pictures
+    from studio import media, meshes, pictures
 
     def scaled(pixels: Any) -> Image.Image:
         picture = Image.fromarray(pixels)
@@ -93,7 +93,8 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     strips = []
     for case in cases:
         output = Path(case.outcome["output"])
-        made = sides(output) if output.suffix == ".3mf" else [decoded(output)]
+        solid = output.suffix == ".3mf"
+        made = meshes.corners(output.read_bytes(), output.name, ROW_HEIGHT) if solid else [decoded(output)]
         shown = [scaled(pixels) for pixels in (*map(decoded, case.inputs), *made)]
         strip = Image.new("RGB", (sum(p.width for p in shown) + 2 * GAP, ROW_HEIGHT), "white")
         left = 0
@@ -112,21 +113,6 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(pictures.encode(np.asarray(sheet), "jpeg", quality=90))
     os.replace(part, path)
-
-
-def sides(path: Path) -> list[Any]:
-    """A building from the corner that its sketch shows, and from the opposite one, (h, w, 3) uint8 each."""
-    import numpy as np
-
-    from pipelines.core.types import Mesh
-    from pipelines.mesh import export, picture
-    from pipelines.synthetic.hidden_lines import Camera
-
-    printed = export.decode(path.read_bytes(), "3mf")
-    x, y, z = printed.vertices.T / max(float(abs(printed.vertices).max()), 1e-9)
-    mesh = Mesh(np.stack([x, z - z.max() / 2, -y], 1), printed.faces)
-    cameras = [Camera(azimuth, 25, 25) for azimuth in (45, 225)]
-    return [picture.shaded(mesh, 2 * camera.eye, camera.axes, ROW_HEIGHT) for camera in cameras]
 
 
 def shown(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pipelines.core.errors import InputError
-from pipelines.core.types import Mesh
+from pipelines.core.types import Image, Mesh
 
 FORMATS = ("3mf", "stl", "obj", "ply", "glb", "ifc")
 SUFFIXES = {f".{name}": name for name in FORMATS}
@@ -82,6 +82,30 @@ def embedded_sidecar(data: bytes) -> str | None:
         return notes.attached(data)
     except InputError:  # a ZIP that is no 3MF carries none either
         return None
+
+
+def corners(data: bytes, name: str, size: int) -> list[Image]:
+    """Pictures of a print, its longest side filling them, from the corner that sketches show and from the opposite one.
+
+    Args:
+        data: A mesh file in millimetres, z up.
+        name: Its name, of which the suffix tells the format.
+        size: Side of the pictures in pixels.
+
+    Returns:
+        Two (size, size, 3) uint8.
+    """
+    import numpy as np
+
+    from pipelines.mesh import picture
+    from pipelines.synthetic.hidden_lines import Camera
+
+    printed = decode(data, name)
+    low, high = printed.vertices.min(0), printed.vertices.max(0)
+    x, y, z = ((printed.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)).T
+    mesh = Mesh(np.stack([x, z, -y], 1), printed.faces)
+    cameras = (Camera(45, 25, 25), Camera(225, 25, 25))
+    return [picture.shaded(mesh, camera.eye, camera.axes, size) for camera in cameras]
 
 
 def rounded(mesh: Mesh) -> Mesh:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -53,7 +54,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_torch(path: str | Path) -> Any:
-    """Read a torch file that holds tensors, numbers, strings and containers of these, and nothing that runs.
+    """Read a torch file that holds tensors, numbers (numpy's too), strings and containers of these, nothing that runs.
 
     Raises:
         WeightsError: ``weights.unsafe`` or ``weights.damaged``.
@@ -62,7 +63,8 @@ def read_torch(path: str | Path) -> Any:
     try:
         with warnings.catch_warnings():  # torch warns of a foreign pickle protocol before it refuses the file
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_numpy_scalars()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             "weights.unsafe",
@@ -72,6 +74,17 @@ def read_torch(path: str | Path) -> Any:
         ) from error
     except DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+def _numpy_scalars() -> list[Any]:
+    """What a numpy number in a pickle is made of, under its old and new names: losses and scores of published runs."""
+    import _codecs
+
+    from numpy._core.multiarray import scalar
+
+    kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*names, np.dtype, *kinds, _codecs.encode]
 
 
 def _first_line(error: Exception) -> str:

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.vitruvio.local import Local
 from pipelines.vitruvio.network import (
     BLOCKS,
     ConditionalDecoder,
     ConditionalNorm,
-    Local,
     OccupancyNetwork,
     with_octaves,
 )

@@ -155,7 +155,7 @@ class VitruvioPipeline:
         Raises:
             InputError: as `sketch.prepare`; ``building.variant``, ``building.detail``, ``building.threshold`` or
                 ``building.view`` for a value out of range; ``building.nothing`` if the network sees no building.
-            """
+        """
         threshold = self.threshold if threshold is None else threshold
         self._check(view, variant, detail, threshold)
         clock = _Clock(on_step)

@@ -130,6 +130,8 @@ def _cropped(filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The filled drawing, its longer side filling the square as `agreement` has it."""
     x, y, w, h = cv2.boundingRect(filled.astype(np.uint8))
     scale = (SIDE - 3) / max(w, h, 1)
-    matrix = np.array([[scale, 0, SIDE / 2 - scale * (x + w / 2)], [0, scale, SIDE / 2 - scale * (y + h / 2)]])
+    matrix = np.array(
+        [[scale, 0, (SIDE - 1 - scale * (2 * x + w - 1)) / 2], [0, scale, (SIDE - 1 - scale * (2 * y + h - 1)) / 2]]
+    )
     small = cv2.warpAffine(filled.astype(np.float32), matrix, (SIDE, SIDE), flags=cv2.INTER_AREA)
     return np.asarray(small) > 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,19 @@ def test_a_broken_config_is_one_clear_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(WeightsError) as raised:
         checkpoint.read_config(tmp_path)
     assert raised.value.code == "weights.damaged"
+
+
+def test_numpy_numbers_beside_the_weights_are_read(tmp_path: Path) -> None:
+    """As published occupancy networks keep their best validation score."""
+    path = tmp_path / "model.pt"
+    torch.save({"model": {"a": torch.ones(2)}, "loss_val_best": np.float64(0.25), "it": np.int64(3)}, path)
+    assert torch.equal(checkpoint.read_state_dict(path)["a"], torch.ones(2))
+    old = tmp_path / "old.pt"  # numpy before 2.0 wrote the module's old name, which has one letter less
+    with open(path, "rb") as new, zipfile.ZipFile(new) as archive, zipfile.ZipFile(old, "w") as written:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith("data.pkl"):
+                assert b"cnumpy._core.multiarray\n" in data
+                data = data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+            written.writestr(name, data)
+    assert checkpoint.read_torch(old)["loss_val_best"] == 0.25

@@ -10,7 +10,8 @@ import torch
 
 from pipelines.vitruvio import inference
 from pipelines.vitruvio.extraction import extract
-from pipelines.vitruvio.network import CONFIGS, USUAL_PROJECTION, Local, OccupancyConfig, OccupancyNetwork
+from pipelines.vitruvio.local import USUAL_PROJECTION, Local
+from pipelines.vitruvio.network import CONFIGS, OccupancyConfig, OccupancyNetwork
 
 TINY = replace(CONFIGS["starter"], encoder_width=4, hidden=16, c_dim=24, local=0)
 CASES = [

@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipelines.vitruvio.local import USUAL_PROJECTION, Local
 from pipelines.vitruvio.network import (
     CONFIGS,
-    USUAL_PROJECTION,
-    Local,
     OccupancyConfig,
     OccupancyNetwork,
     with_octaves,
