@@ -43,6 +43,8 @@ class Answer(Protocol):
     @property
     def raw(self) -> Mesh: ...
     @property
+    def side(self) -> float: ...
+    @property
     def prepared(self) -> Any: ...
 
 
@@ -180,7 +182,7 @@ def _figures(item: Item, result: Answer, field: NDArray[np.bool_], seed: int, sa
         "iou": occupancy_iou(inside(mesh.vertices, mesh.faces, item.points), item.occupied),
         "field_iou": occupancy_iou(field, item.occupied),
         "solid": solid,
-        "watertight": solid and volume_moved(mesh, result.raw) <= REPAIR,
+        "watertight": solid and volume_moved(mesh, result.raw, result.side) <= REPAIR,
     }
     if item.mesh is not None:
         rng = np.random.default_rng((seed, evaluation_set.name_seed(item.name)))
@@ -209,17 +211,14 @@ def is_solid(mesh: Mesh) -> bool:
     return bool(base >= BASE_SHARE * extent[0] * extent[2])
 
 
-def volume_moved(mesh: Mesh, raw: Mesh) -> float:
+def volume_moved(mesh: Mesh, raw: Mesh, side: float) -> float:
     """By what share of the raw surface's volume the answer differs from it.
 
-    The answer is scaled to a longest side of 1, the raw surface is as the network has it and may be of several bodies;
-    the answer comes of the largest one, whose longest side is taken to be the answer's.
+    ``side`` is what the answer's longest side, now 1, was in the raw surface's frame.
     """
     volume = topology.volume(raw) if len(raw.faces) else 0.0
     if volume <= 0:
         return math.inf
-    largest = max(topology.split(raw), key=topology.volume)
-    side = float(np.ptp(largest.vertices, axis=0).max() / np.ptp(mesh.vertices, axis=0).max())
     return abs(topology.volume(mesh) * side**3 - volume) / volume
 
 

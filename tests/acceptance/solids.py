@@ -67,7 +67,7 @@ def main() -> None:
             answer = pipeline(read().picture)
             mesh = scale.to_print(answer.mesh, longest=SIDE)
             result["count"] += 1
-            result["solid"] += is_solid(answer.mesh) and volume_moved(answer.mesh, answer.raw) <= REPAIR
+            result["solid"] += is_solid(answer.mesh) and volume_moved(answer.mesh, answer.raw, answer.side) <= REPAIR
             report = printability.passport(mesh, printability.PROFILES["prusa-mk4"])
             for kind in ("stl", "3mf"):
                 data = export.encode(mesh, kind, passport=report)

@@ -36,6 +36,7 @@ class Answered:
     mesh: Mesh
     raw: Mesh
     prepared: Any
+    side: float = 1.0
 
 
 def smaller(picture: np.ndarray) -> np.ndarray:
@@ -169,14 +170,14 @@ def test_retrieval_finds_the_drawing_that_is_asked_about() -> None:
 
 def test_solids() -> None:
     mesh = evaluation_set()[0].mesh()
-    assert is_solid(mesh) and volume_moved(mesh, Mesh(mesh.vertices * 0.8, mesh.faces)) < 1e-9
+    assert is_solid(mesh) and volume_moved(mesh, Mesh(mesh.vertices * 0.8, mesh.faces), 0.8) < 1e-9
     assert not is_solid(Mesh(mesh.vertices, mesh.faces[:, ::-1])) and not is_solid(Mesh(mesh.vertices, mesh.faces[1:]))
-    assert not is_solid(EMPTY) and volume_moved(mesh, EMPTY) == np.inf
+    assert not is_solid(EMPTY) and volume_moved(mesh, EMPTY, 1.0) == np.inf
     assert not is_solid(topology.joined([mesh, Mesh(mesh.vertices * 0.1 + 3, mesh.faces)]))
     tilted = mesh.vertices @ np.array([[1, 0.01, 0], [0, 1, 0], [0, 0, 1.0]])
     assert not is_solid(Mesh(tilted, mesh.faces))
     speck = topology.joined([mesh, Mesh(mesh.vertices * 0.5 + 3, mesh.faces)])
-    assert volume_moved(mesh, speck) == pytest.approx(0.125 / 1.125)
+    assert volume_moved(mesh, speck, 1.0) == pytest.approx(0.125 / 1.125)
 
 
 def test_the_set_on_disk_is_the_set(oracle: Oracle, tmp_path: Path) -> None:

@@ -48,8 +48,7 @@ def test_the_clean_up_builds_where_the_threshold_is(monkeypatch: pytest.MonkeyPa
     result = made(monkeypatch, 30, threshold=threshold)
     change = result.changes[-1]
     assert change.name == "straighten" and change.changed, change.message
-    side = float(np.ptp(result.raw.vertices, axis=0).max() / np.ptp(result.mesh.vertices, axis=0).max())
-    assert topology.volume(result.mesh) * side**3 == pytest.approx(topology.volume(result.raw), rel=0.05)
+    assert topology.volume(result.mesh) * result.side**3 == pytest.approx(topology.volume(result.raw), rel=0.05)
 
 
 @pytest.mark.parametrize(("view", "quadrant"), [(None, 0), ((125.0, 25.0), 1)])
@@ -98,3 +97,16 @@ def test_values_beside_the_network_are_checked(tmp_path: Path, wrong: dict[str, 
     with pytest.raises(WeightsError) as raised:
         VitruvioPipeline.from_pretrained(tmp_path)
     assert raised.value.code == "weights.mismatch"
+
+
+def test_a_building_is_scaled_about_the_origin_and_stays_where_the_network_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = np.float32([0.02, -0.03, 0.01])
+    monkeypatch.setattr(VitruvioPipeline, "field", lambda *_: lambda points: blurred((points - away) / np.float32(0.9)))
+    sketch = draw(L_SHAPE, Camera(30, 25, 30), CLEAN, np.random.default_rng(0), 256)
+    result = pipeline(threshold=0.5)(np.repeat(sketch[..., None], 3, 2), detail=1)
+    low, high = result.mesh.vertices.min(0), result.mesh.vertices.max(0)
+    assert (high - low).max() == pytest.approx(1)
+    assert result.side == pytest.approx(0.9, abs=0.03)
+    np.testing.assert_allclose((low + high) / 2, away / result.side, atol=0.02)
