@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Corner = tuple[int, int, int]
 
-LAST = 0.004  # a block that adds less than this share of the whole gain is not wanted
 MOST, TRIES = 16, 24
 THIN = 0.04  # of the building's longest side; what is left of a blurred wall, no block
 EMPTY = 3.0  # what an unlikely cell costs a block more than it costs a roof: else narrow courts are built over
@@ -24,10 +23,26 @@ EMPTY = 3.0  # what an unlikely cell costs a block more than it costs a roof: el
 ROOF_OF_ALL, ROOF_OF_BLOCK = 0.004, 0.02
 CURVED = 2.0  # times as much for a curved one
 LEAST_RISE = 3.0  # cells; a blurred flat roof is as domed as that
-MEET = 1.3  # cells; walls closer than this are one wall
 SIDES = 32  # of a round plan
 DISC = 1.118  # half side of the square of best gain on a disc -> its radius: sqrt(1 - s^2) = s / 2
 OVERLAP = 0.01  # cells by which blocks reach into each other, so that none merely touch
+
+
+@dataclass(frozen=True)
+class Care:
+    """How closely blocks follow a field.
+
+    Attributes:
+        last: A block that adds less than this share of the whole gain is not wanted.
+        meet: Cells; walls, floors and roofs closer than this are one.
+    """
+
+    last: float
+    meet: float
+
+
+# From a building of few planes to one of many (our choice).
+CARES = (Care(0.01, 3.0), Care(0.006, 2.0), Care(0.004, 1.3))
 
 
 @dataclass(frozen=True)
@@ -102,11 +117,11 @@ def risen(roof: str, u: Floats, v: Floats, aspect: float) -> Floats:
     return np.where(inside, np.clip(full, 0, 1), -1.0)
 
 
-def blocks(samples: Samples) -> list[Block]:
+def blocks(samples: Samples, care: Care) -> list[Block]:
     """Find the blocks of a building, the one with the largest gain first; an empty list if nothing is likely inside."""
     weight = 2 * samples.values - 1
     thin = THIN * max(weight.shape)
-    boxes = _boxes(weight, thin)
+    boxes = _boxes(weight, thin, care.last)
     everything = float(weight[weight > 0].sum())
     left = weight.copy()
     found: list[Block] = []
@@ -116,7 +131,7 @@ def blocks(samples: Samples) -> list[Block]:
             others[_cells(*later)] = 0
         # From pure to best: the search leaves out what is half empty, and with it the blurred edge.
         low, high, gain = _grown(others, low, high)
-        if gain < LAST * everything or min(np.subtract(high, low)) <= thin:
+        if gain < care.last * everything or min(np.subtract(high, low)) <= thin:
             continue
         block = _sharp(samples.values, others, low, high, gain)
         # What stands on a block and rises steeply is no roof of it; what is lower may be one in steps.
@@ -128,17 +143,17 @@ def blocks(samples: Samples) -> list[Block]:
         block = _roofed(block, under, everything)
         found.append(block)
         left[covered(block, left.shape)] = 0
-    return _snapped(found)
+    return _snapped(found, care.meet)
 
 
-def _boxes(weight: Floats, thin: float) -> list[tuple[Corner, Corner]]:
+def _boxes(weight: Floats, thin: float, last: float) -> list[tuple[Corner, Corner]]:
     """Boxes of cells that are nearly pure, largest gain first; a thin one is passed over as a blurred edge."""
     left = np.where(weight < 0, EMPTY * weight, weight)
     everything = float(weight[weight > 0].sum())
     found = []
     for _ in range(TRIES):
         low, high, gain = _best_box(left)
-        if gain <= LAST * everything or len(found) == MOST:
+        if gain <= last * everything or len(found) == MOST:
             break
         if min(np.subtract(high, low)) > thin:
             found.append((low, high))
@@ -292,7 +307,7 @@ def _roofed(block: Block, left: Floats, everything: float) -> Block:
     return replace(best, gain=block.gain)
 
 
-def _snapped(found: list[Block]) -> list[Block]:
+def _snapped(found: list[Block], meet: float) -> list[Block]:
     """Put walls that nearly meet on one plane, and floors and flat roofs on one height."""
     square = [block for block in found if block.roof not in ROUND]
     spans = []
@@ -302,13 +317,13 @@ def _snapped(found: list[Block]) -> list[Block]:
             area = (block.plan[across + 1] - block.plan[across]) * (block.eaves - block.bottom) + 1e-3
             at += [block.plan[first], block.plan[first + 1]]
             weight += [area, area]
-        spans.append(_together(np.array(at), np.array(weight)))
+        spans.append(_together(np.array(at), np.array(weight), meet))
     heights, weight = [], []
     for block in found:
         area = (block.plan[1] - block.plan[0]) * (block.plan[3] - block.plan[2])
         heights += [block.bottom, block.eaves]
         weight += [area if block.bottom else 1e9, area]
-    levels = _together(np.array(heights), np.array(weight))
+    levels = _together(np.array(heights), np.array(weight), meet)
     made, row = [], 0
     for number, block in enumerate(found):
         plan = block.plan
@@ -323,12 +338,12 @@ def _snapped(found: list[Block]) -> list[Block]:
     return made
 
 
-def _together(at: Floats, weight: Floats) -> Floats:
-    """Replace values that lie within MEET of their group's mean, in order, by that mean."""
+def _together(at: Floats, weight: Floats, meet: float) -> Floats:
+    """Replace values that lie within ``meet`` of their group's mean, in order, by that mean."""
     out = at.copy()
     group: list[int] = []
     for index in np.argsort(at, kind="stable"):
-        if group and at[index] - np.average(at[group], weights=weight[group]) > MEET:
+        if group and at[index] - np.average(at[group], weights=weight[group]) > meet:
             group = []
         group.append(int(index))
         out[group] = np.average(at[group], weights=weight[group])
