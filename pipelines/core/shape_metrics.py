@@ -60,8 +60,8 @@ def surface_metrics(
         values = [(DISTANCES, FARTHEST), (SQUARES, FARTHEST**2), (NORMALS if known else (), -1.0)]
         return {name: value for names, value in values for name in names}
 
-    to_true, of_true = KDTree(true).query(found)
-    to_found, of_found = KDTree(found).query(true)
+    to_true, of_true = KDTree(true).query(found, workers=-1)
+    to_found, of_found = KDTree(found).query(true, workers=-1)
     figures: dict[str, float] = dict(zip(DISTANCES, _two_ways(to_true, to_found), strict=True))
     figures |= dict(zip(SQUARES, _two_ways(to_true**2, to_found**2), strict=True))
     if found_normals is None or true_normals is None:

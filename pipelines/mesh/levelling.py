@@ -22,6 +22,9 @@ MERGED = 0.002
 # The base is cut where the cross-section first reaches this share of the largest one in the lowest FOOT of the height.
 ENOUGH, FOOT = 0.9, 0.15
 HEIGHTS = 40  # cross-sections looked at, all of them in the lowest FOOT
+# A body of at least this share of the volume is joined to the others by a wall, as thick as this share of the longest
+# side; a smaller one is what a field leaves beside a building more often than a wing of it.
+JOINED, WALL = 0.02, 0.03
 HIGHER = 6  # cuts that are tried, each one cross-section higher
 # Corners closer than this share of the longest side are one corner in a float32 file.
 FLOAT32 = 1e-6
@@ -30,10 +33,10 @@ _TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
-    """Keep the largest body, fill its cavities, merge triangles, and stand it on a flat base.
+    """Make one body, fill its cavities, merge triangles, and stand it on a flat base.
 
-    The other bodies are dropped and not joined: what a field leaves beside a building is a crumb more often than a
-    wing, and a bridge to it would be invented. The corners at the cut are then drawn down to where
+    Bodies of some size are joined: what the drawing shows in two pieces may be printed in one, and a wing that is lost
+    is worse than a wall that is invented. The corners at the cut are then drawn down to where
     half of the cross-section had begun, so that neither height nor volume is lost to a rounded bottom.
 
     Args:
@@ -47,20 +50,12 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
         InputError: ``mesh.no-solid`` if there is no inside, or what ``topology.checked`` raises.
     """
     solid = _largest_solid(mesh)
-    whole, changes = _one_body(solid)
-    longest = max(np.ptp(np.array(whole.bounding_box()).reshape(2, 3), axis=0))
-    before = whole.num_tri()
-    # Coarse first. A pinch is as thin as the tolerance, so a finer one can avoid it; one in the cut's own outline is
-    # left behind by cutting a little higher.
-    for higher, tolerance in product(range(HIGHER), (MERGED, MERGED / 4, FLOAT32)):
-        merged = largest(whole.simplify(tolerance * longest))
-        based, cut, base = _on_base(merged, higher)
-        found = finished(based, FLOAT32 * longest)
-        if found is not None:
-            break
-    else:
+    stood = _stood(solid)
+    if stood is None:
         raise InputError("mesh.no-solid", "The mesh has no inside that could stand on a base",
                          seen=f"{len(mesh.faces)} triangles", remedy="Extract it at a lower threshold")  # fmt: skip
+    found, whole, changes, tolerance, cut, base = stood
+    before = whole.num_tri()
     after = len(found.faces)
     said = f"{before} -> {after} triangles, moved by at most {tolerance:.2%} of its size"
     changes.append(
@@ -76,6 +71,22 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
     }
     changes.append(Change("flat-base", True, said, figures=figures))
     return found, tuple(changes)
+
+
+def _stood(solid):  # manifold3d.Manifold -> mesh, whole solid, changes, tolerance, heights of cut and base; or None
+    # Walls between many crumbled bodies may touch themselves; then the largest body has to do.
+    for join in (True, False):
+        whole, changes = _one_body(solid, join)
+        longest = max(np.ptp(np.array(whole.bounding_box()).reshape(2, 3), axis=0))
+        # Coarse first. A pinch is as thin as the tolerance, so a finer one can avoid it; one in the cut's own outline
+        # is left behind by cutting a little higher.
+        for higher, tolerance in product(range(HIGHER), (MERGED, MERGED / 4, FLOAT32)):
+            merged = largest(whole.simplify(tolerance * longest))
+            based, cut, base = _on_base(merged, higher)
+            found = finished(based, FLOAT32 * longest)
+            if found is not None:
+                return found, whole, changes, tolerance, cut, base
+    return None
 
 
 def base_area(mesh: Mesh) -> float:
@@ -118,18 +129,50 @@ def _largest_solid(mesh: Mesh):  # -> manifold3d.Manifold, z up
     return solid
 
 
-def _one_body(solid):  # manifold3d.Manifold -> (manifold3d.Manifold, list of Change)
+def _one_body(solid, join: bool):  # manifold3d.Manifold -> (manifold3d.Manifold, list of Change)
+    """Join bodies of some size by walls, drop smaller ones or all but the largest, fill cavities; z up."""
     pieces = sorted(solid.decompose(), key=lambda piece: -piece.volume())
-    whole = pieces[0]
-    bodies = [piece.volume() for piece in pieces[1:] if piece.volume() > 0]
-    voids = [-piece.volume() for piece in pieces[1:] if piece.volume() <= 0]
-    lost, filled = (float(sum(part) / whole.volume()) for part in (bodies, voids))
+    bodies = [piece for piece in pieces if piece.volume() > 0]
+    voids = [-piece.volume() for piece in pieces if piece.volume() <= 0]
+    everything = sum(body.volume() for body in bodies)
+    whole = bodies[0]
+    joined = dropped = 0
+    lost = 0.0
+    for body in bodies[1:]:
+        if join and body.volume() >= JOINED * everything:
+            whole = whole + body + _wall_between(whole, body)
+            joined += 1
+        else:
+            dropped, lost = dropped + 1, lost + body.volume()
+    whole = largest(whole)
+    filled = float(sum(voids) / everything)
+    figures: dict[str, float] = {
+        "bodies_joined": joined, "bodies_dropped": dropped, "volume_dropped": float(lost / everything),
+    }  # fmt: skip
+    said = f"{joined} bodies joined by a wall, {dropped} dropped, {lost / everything:.2%} of the volume"
     return whole, [
-        Change("largest-body", bool(bodies), f"{len(bodies)} other bodies dropped, {lost:.2%} of its volume"
-               if bodies else "one body", figures={"bodies_dropped": len(bodies), "volume_dropped": lost}),
+        Change("largest-body", len(bodies) > 1, said if len(bodies) > 1 else "one body", figures=figures),
         Change("fill-cavities", bool(voids), f"{len(voids)} cavities filled, {filled:.2%} of its volume"
                if voids else "no cavity", figures={"cavities": len(voids), "volume_filled": filled}),
     ]  # fmt: skip
+
+
+def _wall_between(first, second):  # manifold3d.Manifold, twice -> manifold3d.Manifold
+    """A wall where two bodies are closest, from the ground to half the height of the lower one at least; z up."""
+    import manifold3d
+    from scipy.spatial import KDTree
+
+    corners = [to_mesh(body).vertices for body in (first, second)]
+    distance, at = (np.asarray(found) for found in KDTree(corners[0]).query(corners[1]))
+    other = int(np.argmin(distance))
+    ends = np.stack([corners[0][at[other]], corners[1][other]])
+    half = WALL / 2 * max(np.ptp(np.concatenate(corners), axis=0))
+    around = half * np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    points = (ends[:, None] + around[None]).reshape(-1, 3)
+    ground, crown = points.copy(), points.copy()
+    ground[:, 2] = min(_bottom(first), _bottom(second))
+    crown[:, 2] = min((_bottom(body) + float(body.bounding_box()[5])) / 2 for body in (first, second))
+    return manifold3d.Manifold.hull_points(np.concatenate([points, ground, crown]))
 
 
 def _on_base(solid, higher: int):  # manifold3d.Manifold -> (manifold3d.Manifold, height of the cut, of the base)

@@ -115,6 +115,17 @@ def test_crumbs_and_cavities_go_and_are_named() -> None:
     assert done.mesh.vertices[:, 0].max() < 0.31
 
 
+def test_two_bodies_of_some_size_become_one_by_a_wall() -> None:
+    apart = together(in_frame(box((10, 20, 10))), in_frame(box((8, 10, 10), at=(14, 0, 2))))
+    done = level(apart)
+    assert_stands(done.mesh)
+    figures = said(done)["largest-body"].figures
+    assert figures["bodies_joined"] == 1 and figures["bodies_dropped"] == 0
+    grown = topology.volume(done.mesh) / topology.volume(apart) - 1
+    assert 0 < grown < 0.05
+    np.testing.assert_allclose(np.ptp(done.mesh.vertices, axis=0), np.ptp(apart.vertices, axis=0), atol=0.01)
+
+
 def test_a_box_keeps_its_place_height_and_volume() -> None:
     plain = in_frame(box((20, 30, 10)))
     done = level(plain)
