@@ -99,12 +99,12 @@ def test_from_drawing_to_download(visit, tmp_path):
     page.locator(".stage[data-drawn]").wait_for()
     whole = covered(page)
     assert whole > 0.02
-    assert page.locator(".size", has_text="100 mm").is_visible()
+    page.locator(".size", has_text="100 mm").wait_for()
     page.get_by_role("slider", name="Cut at height").fill("30")
     assert 0 < covered(page) < whole
     page.get_by_role("button", name="Wall thickness").click()
-    assert page.get_by_text("below 0.8 mm: too thin").is_visible()
-    assert page.get_by_role("row", name="Closed surface").is_visible()
+    page.get_by_text("below 0.8 mm: too thin").wait_for()
+    page.get_by_role("row", name="Closed surface").wait_for()
     visit.check()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download 3MF").click()
@@ -125,5 +125,5 @@ def test_without_webgl_a_picture_stands_in(site, browser):
         page.locator("button:enabled", has_text="Build it").wait_for()
         page.get_by_role("button", name="Build it").click()
         page.get_by_text("This browser has no WebGL 2").wait_for()
-        assert page.get_by_alt_text("The model, as the sketch shows it").is_visible()
+        page.get_by_alt_text("The model, as the sketch shows it").wait_for()
     plain.close()
