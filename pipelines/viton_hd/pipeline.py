@@ -9,7 +9,6 @@ every pixel outside the declared mask from the input.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.core import checkpoint, hub, runtime
+from pipelines.core.clock import Clock
 from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.types import Finding, Image, Mask, OnStep, Pose, report
 from pipelines.person import masks
@@ -231,7 +231,7 @@ class VitonHDPipeline:
                 cut-out covers too little of what is worn.
         """
         _check(person, mask, category, protect)
-        clock = _Clock(on_step)
+        clock = Clock(on_step, len(STEPS))
         seen = self.person(person, person_index)
         clock.tick("person")
         frame = self._frame(seen, category)
@@ -389,19 +389,6 @@ def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A mask with a soft outline, (h, w) float32 in [0, 1]."""
     radius = max(0.7, FEATHER * mask.shape[0])
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius), np.float32)
-
-
-class _Clock:
-    """Seconds by step, reported as they pass."""
-
-    def __init__(self, on_step: OnStep | None) -> None:
-        self.on_step, self.seconds, self.last = on_step, {}, time.perf_counter()
-
-    def tick(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self.last, 4)
-        self.last = now
-        report(self.on_step, len(self.seconds), len(STEPS))
 
 
 def _check(person: Image, mask: Mask | None, category: str, protect: tuple[str, ...]) -> None:

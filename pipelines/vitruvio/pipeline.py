@@ -6,7 +6,6 @@ that multiresolution extraction asks for), clean it up, and compare what came ou
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,8 +17,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from pipelines.core import checkpoint, hub, runtime
+from pipelines.core.clock import Clock
 from pipelines.core.errors import InputError, WeightsError
-from pipelines.core.types import Finding, Image, Mesh, OnStep, report
+from pipelines.core.types import Finding, Image, Mesh, OnStep
 from pipelines.mesh import picture
 from pipelines.mesh.repair import Change
 from pipelines.mesh.straighten import level
@@ -168,7 +168,7 @@ class VitruvioPipeline:
         """
         threshold = self.threshold if threshold is None else threshold
         self._check(view, variant, detail, threshold)
-        clock = _Clock(on_step)
+        clock = Clock(on_step, len(STEPS))
         prepared = self.prepare(sketch)
         clock.tick("prepare")
         logits = self.field(prepared.image, variant, seed)
@@ -338,16 +338,3 @@ def _doubts(confidence: float, same: float) -> tuple[Finding, ...]:
             "Draw one building, closed outline, visible edges only, no ground line; or try another variant",
         ),
     )
-
-
-class _Clock:
-    """Seconds by step, reported as they pass."""
-
-    def __init__(self, on_step: OnStep | None) -> None:
-        self.on_step, self.seconds, self.last = on_step, {}, time.perf_counter()
-
-    def tick(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self.last, 4)
-        self.last = now
-        report(self.on_step, len(self.seconds), len(STEPS))
