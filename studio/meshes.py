@@ -95,15 +95,13 @@ def corners(data: bytes, name: str, size: int) -> list[Image]:
     Returns:
         Two (size, size, 3) uint8.
     """
-    import numpy as np
-
-    from pipelines.mesh import picture
+    from pipelines.mesh import picture, topology
     from pipelines.synthetic.hidden_lines import Camera
 
     printed = decode(data, name)
     low, high = printed.vertices.min(0), printed.vertices.max(0)
-    x, y, z = ((printed.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)).T
-    mesh = Mesh(np.stack([x, z, -y], 1), printed.faces)
+    placed = (printed.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)
+    mesh = Mesh(topology.y_up(placed), printed.faces)
     cameras = (Camera(45, 25, 25), Camera(225, 25, 25))
     return [picture.shaded(mesh, camera.eye, camera.axes, size) for camera in cameras]
 

@@ -18,7 +18,7 @@ from pipelines.core.types import Mesh
 from pipelines.mesh import threemf
 from pipelines.mesh.printability import Passport
 from pipelines.mesh.threemf import MOST_FACES, read_passport
-from pipelines.mesh.topology import checked, joined, submesh
+from pipelines.mesh.topology import checked, joined, submesh, y_up, z_up
 
 __all__ = ["FORMATS", "READABLE", "decode", "encode", "read_passport"]
 
@@ -57,8 +57,7 @@ def encode(mesh: Mesh, format: str, *, passport: Passport | Mapping[str, Any] | 
 
     vertices = mesh.vertices
     if format == "glb":
-        x, y, z = vertices.T / 1000
-        vertices = np.stack([x, z, -y], 1)
+        vertices = y_up(vertices / 1000)
     made = trimesh.Trimesh(vertices, mesh.faces, process=False).export(file_type=format)
     return made.encode("utf-8") if isinstance(made, str) else bytes(made)
 
@@ -115,8 +114,7 @@ def _by_trimesh(data: bytes, format: str) -> Mesh:
     whole = joined([Mesh(np.asarray(p.vertices, dtype=np.float64), np.asarray(p.faces, dtype=np.int64)) for p in parts])
     vertices = whole.vertices
     if format == "glb":
-        x, y, z = vertices.T * 1000
-        vertices = np.stack([x, -z, y], 1)
+        vertices = z_up(vertices * 1000)
     return Mesh(vertices, whole.faces)
 
 

@@ -16,6 +16,7 @@ from pipelines.core.types import Mesh
 from pipelines.mesh import topology
 from pipelines.mesh.repair import Change, repair
 from pipelines.mesh.solids import NotSolid, to_mesh, to_solid
+from pipelines.mesh.topology import y_up, z_up
 
 # How far the surface may move when triangles are merged, as a share of the longest side: 0.2 mm on a 100 mm model.
 MERGED = 0.002
@@ -28,8 +29,6 @@ JOINED, WALL = 0.02, 0.03
 HIGHER = 6  # cuts that are tried, each one cross-section higher
 # Corners closer than this share of the longest side are one corner in a float32 file.
 FLOAT32 = 1e-6
-
-_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
@@ -100,16 +99,6 @@ def largest(solid):  # manifold3d.Manifold -> manifold3d.Manifold
     """The piece of a solid with the largest signed volume, without its cavities: those are pieces of their own."""
     pieces = solid.decompose()
     return max(pieces, key=lambda piece: piece.volume()) if len(pieces) > 1 else solid
-
-
-def z_up(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(V, 3) y up -> z up, (x, y, z) -> (x, -z, y): a turn, so that windings stay."""
-    return vertices @ _TO_Z_UP.T
-
-
-def y_up(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(V, 3) z up -> y up."""
-    return vertices @ _TO_Z_UP
 
 
 def _largest_solid(mesh: Mesh):  # -> manifold3d.Manifold, z up

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import Mesh
-from pipelines.mesh.topology import checked
+from pipelines.mesh.topology import checked, z_up
 
 # Longest side of a print in millimetres (our choice): a nozzle's width below, any printer's bed above.
 SMALLEST, LARGEST = 0.5, 10_000.0
@@ -66,8 +66,8 @@ def to_print(
     if not SMALLEST <= printed <= LARGEST:
         seen = f"{name} {value:g} gives {printed:.4g} mm"
         raise InputError("mesh.scale-range", "Nobody can print a thing of this size", seen=seen, remedy=REMEDY)
-    x, y, z = ((mesh.vertices - [(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2]) * factor).T
-    return Mesh(np.stack([x, -z, y], 1), mesh.faces)
+    foot = [(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2]
+    return Mesh(z_up((mesh.vertices - foot) * factor), mesh.faces)
 
 
 def on_the_bed(mesh: Mesh) -> Mesh:

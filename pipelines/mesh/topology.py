@@ -248,8 +248,21 @@ def tensor(array: NDArray[np.float32] | NDArray[np.uint32]):  # an open3d.core.T
 
 def contains(mesh: Mesh, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N,) whether each of (N, 3) points is inside a closed mesh, by the parity of crossings, whatever the winding."""
-    found = scene(mesh).compute_occupancy(tensor(points.astype(np.float32)), nsamples=3)
-    return found.numpy() > 0.5
+    from pipelines.core.shape_metrics import inside  # late: it brings scipy
+
+    return inside(mesh.vertices, mesh.faces, points)
+
+
+def z_up(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V, 3) y up -> z up, (x, y, z) -> (x, -z, y): a turn, so that windings stay."""
+    x, y, z = vertices.T
+    return np.stack([x, -z, y], 1)
+
+
+def y_up(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(V, 3) z up -> y up, the way back from ``z_up``."""
+    x, y, z = vertices.T
+    return np.stack([x, z, -y], 1)
 
 
 def crosses(first: Mesh, second: Mesh) -> bool:
