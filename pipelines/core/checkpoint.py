@@ -8,7 +8,7 @@ import os
 import pickle
 import struct
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pipelines.core.errors import WeightsError
+from pipelines.core.errors import InputError, WeightsError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # What torch's reader raises on files that are cut off or have flipped bytes.
@@ -51,6 +51,22 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(path, error) from error
     return _unwrap(read_torch(path), path)
+
+
+def read_one(files: Sequence[str | Path], wanted: str) -> dict[str, Tensor]:
+    """Read the state dict of the one published checkpoint that a set of weights is made of.
+
+    Args:
+        files: What was given.
+        wanted: What there should be, in words.
+
+    Raises:
+        InputError: ``weights.files`` for another number of files.
+        WeightsError: What `read_state_dict` raises.
+    """
+    if len(files) != 1:
+        raise InputError("weights.files", "One checkpoint makes these weights", seen=len(files), remedy=wanted)
+    return read_state_dict(files[0])
 
 
 def read_torch(path: str | Path) -> Any:

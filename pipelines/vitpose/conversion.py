@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.core import checkpoint
-from pipelines.core.errors import InputError, WeightsError
+from pipelines.core.errors import WeightsError
 from pipelines.vitpose.network import VitPose, config_of, from_published
 
 FILES = ("one checkpoint of 256x192 pixels",)
@@ -25,9 +25,7 @@ def convert(files: Sequence[str | Path], folder: str | Path) -> None:
         InputError: ``weights.files`` for another number of files.
         WeightsError: ``weights.mismatch`` if it is no ViTPose, and what `checkpoint` raises.
     """
-    if len(files) != 1:
-        raise InputError("weights.files", "One checkpoint makes these weights", seen=len(files), remedy=FILES[0])
-    state = from_published(checkpoint.read_state_dict(files[0]))
+    state = from_published(checkpoint.read_one(files, FILES[0]))
     try:
         model = VitPose(config_of(state, image_size=SIZE))
     except (KeyError, IndexError, ValueError) as error:

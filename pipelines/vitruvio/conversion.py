@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pipelines.core import checkpoint
-from pipelines.core.errors import InputError, WeightsError
+from pipelines.core.errors import WeightsError
 from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
 
 FILES = ("one checkpoint of an image-conditioned occupancy network",)
@@ -26,9 +26,7 @@ def convert(files: Sequence[str | Path], folder: str | Path) -> None:
         InputError: ``weights.files`` for another number of files.
         WeightsError: ``weights.mismatch`` if it is no such network, and what `checkpoint` raises.
     """
-    if len(files) != 1:
-        raise InputError("weights.files", "One checkpoint makes these weights", seen=len(files), remedy=FILES[0])
-    state = checkpoint.read_state_dict(files[0])
+    state = checkpoint.read_one(files, FILES[0])
     try:
         model = OccupancyNetwork(config_of(state))
     except (IndexError, ValueError) as error:
