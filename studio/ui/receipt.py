@@ -36,18 +36,24 @@ def show(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:
         with take:
             st.subheader("Take it along", anchor=False)
             _download(outcome)
-            left, right = st.columns(2)
-            with left:
-                st.button(
-                    "Use these settings",
-                    icon=":material/settings_backup_restore:",
-                    width="stretch",
-                    on_click=_restore,
-                    args=(artefact, restore),
-                    key="restore",
-                )
-            with right:
-                gallery.delete_button(artefact, lambda: state.update(artefact=None))
+            settings_or_trash(
+                artefact, lambda: _restore(artefact, restore), lambda: state.update(artefact=None), key="restore"
+            )
+
+
+def settings_or_trash(artefact: str, restore: Callable[[], None], forget: Callable[[], None], *, key: str) -> None:
+    """Two buttons side by side: take a result's settings onto the page, or delete it."""
+    left, right = st.columns(2)
+    with left:
+        st.button(
+            "Use these settings",
+            icon=":material/settings_backup_restore:",
+            width="stretch",
+            on_click=restore,
+            key=key,
+        )
+    with right:
+        gallery.delete_button(artefact, forget)
 
 
 def _restore(artefact: str, restore: Callable[[inputs.Restored], None]) -> None:

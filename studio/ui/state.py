@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
-
-import streamlit as st
+from dataclasses import dataclass
 
 from studio.ui.components.mask import Stroke
+from studio.ui.session import Session
 
 PROTECTABLE = {"hair": "Hair", "face": "Face", "hands": "Hands"}
-_KEY = "tryon"
 
 
 @dataclass(frozen=True)
@@ -65,16 +62,5 @@ class TryOnState:
     artefact: str | None = None
 
 
-def get() -> TryOnState:
-    """The state of this browser session."""
-    if _KEY not in st.session_state:
-        st.session_state[_KEY] = TryOnState()
-    return st.session_state[_KEY]
-
-
-def update(**changes: Any) -> None:
-    """Replace some fields; TypeError on a field that does not exist."""
-    unknown = set(changes) - {item.name for item in fields(TryOnState)}
-    if unknown:
-        raise TypeError(f"no such state: {', '.join(sorted(unknown))}")
-    st.session_state[_KEY] = replace(get(), **changes)
+_SESSION = Session("tryon", TryOnState)
+get, update = _SESSION.get, _SESSION.update

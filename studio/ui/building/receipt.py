@@ -10,7 +10,7 @@ import streamlit as st
 from studio.errors import PipelineError
 from studio.recipe import Recipe
 from studio.store import SUFFIX_OF
-from studio.ui import gallery, notices, receipt
+from studio.ui import notices, receipt
 from studio.ui.building import forms, passport, results, state
 
 FORMATS = {"3mf": "3MF", "stl": "STL", "obj": "OBJ", "ply": "PLY", "glb": "GLB", "ifc": "IFC"}
@@ -38,18 +38,7 @@ def show(artefact: str, restore: Callable[[Recipe], None]) -> None:
         with take:
             st.subheader("Take it along", anchor=False)
             _download(outcome)
-            left, right = st.columns(2)
-            with left:
-                st.button(
-                    "Use these settings",
-                    icon=":material/settings_backup_restore:",
-                    width="stretch",
-                    on_click=_restore,
-                    args=(outcome, restore),
-                    key="building_restore",
-                )
-            with right:
-                gallery.delete_button(artefact, _forget)
+            receipt.settings_or_trash(artefact, lambda: _restore(outcome, restore), _forget, key="building_restore")
             st.subheader("Receipt", anchor=False)
             st.html(receipt.definitions(_facts(outcome)))
             if weights := outcome.receipt.get("weights"):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import streamlit as st
-
 from studio.ui.components.sketch import Drawing
+from studio.ui.session import Session
 from studio.ui.state import Picture
 
-_KEY = "building"
 SIZES = {"height": "Height", "longest": "Longest side", "scale": "Scale 1:N"}
 Size = Literal["height", "longest", "scale"]
 
@@ -66,16 +64,5 @@ class BuildingState:
     artefact: str | None = None
 
 
-def get() -> BuildingState:
-    """The state of this browser session."""
-    if _KEY not in st.session_state:
-        st.session_state[_KEY] = BuildingState()
-    return st.session_state[_KEY]
-
-
-def update(**changes: Any) -> None:
-    """Replace some fields; TypeError on a field that does not exist."""
-    unknown = set(changes) - {item.name for item in fields(BuildingState)}
-    if unknown:
-        raise TypeError(f"no such state: {', '.join(sorted(unknown))}")
-    st.session_state[_KEY] = replace(get(), **changes)
+_SESSION = Session("building", BuildingState)
+get, update = _SESSION.get, _SESSION.update
