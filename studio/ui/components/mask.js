@@ -153,18 +153,7 @@ export default function (component) {
     commit();
   };
   size.oninput = place;
-  for (const [index, button] of tools.entries()) {
-    button.onclick = () => choose(button.dataset.tool);
-    button.onkeydown = (event) => {
-      const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!move) return;
-      event.preventDefault();
-      event.stopPropagation();
-      const next = tools[(index + move + tools.length) % tools.length];
-      choose(next.dataset.tool);
-      next.focus();
-    };
-  }
+  radios(tools, choose);
   choose(state.tool);
   draw();
 }

@@ -130,7 +130,9 @@ def paint(mask: np.ndarray, strokes: tuple[Stroke, ...]) -> np.ndarray:
 @cache
 def _mount() -> Any:
     html = _HTML.format(edit=EDIT_COLOR, guard=GUARD_COLOR)
-    return component("studio_mask", html=html, css=asset("mask.css"), js=asset("mask.js"))
+    return component(
+        "studio_mask", html=html, css=asset("frame.css") + asset("mask.css"), js=asset("radios.js") + asset("mask.js")
+    )
 
 
 def _cutout(mask: np.ndarray, color: str, opacity: float = 1.0) -> str:

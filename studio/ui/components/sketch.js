@@ -343,18 +343,7 @@ export default function (component) {
     changed();
   };
   pen.oninput = place;
-  for (const [index, button] of tools.entries()) {
-    button.onclick = () => choose(button.dataset.tool);
-    button.onkeydown = (event) => {
-      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      event.stopPropagation();
-      const next = tools[(index + by + tools.length) % tools.length];
-      choose(next.dataset.tool);
-      next.focus();
-    };
-  }
+  radios(tools, choose);
   state.sizes?.disconnect();
   state.sizes = new ResizeObserver(draw);
   state.sizes.observe(view);

@@ -219,7 +219,12 @@ def drawing_in(data: bytes) -> Drawing | None:
 
 @cache
 def _mount() -> Any:
-    return component("studio_sketch", html=_html(), css=asset("sketch.css"), js=asset("sketch.js"))
+    return component(
+        "studio_sketch",
+        html=_html(),
+        css=asset("frame.css") + asset("sketch.css"),
+        js=asset("radios.js") + asset("sketch.js"),
+    )
 
 
 def sketch_canvas(drawing: Drawing, *, key: str, epoch: int, on_edit: Callable[[Drawing], None]) -> None:
