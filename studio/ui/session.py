@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    State = TypeVar("State", bound=DataclassInstance)
-else:
-    State = TypeVar("State")
+State = TypeVar("State")  # a frozen dataclass
 
 
 class Session(Generic[State]):
@@ -34,7 +29,7 @@ class Session(Generic[State]):
 
     def update(self, **changes: Any) -> None:
         """Replace some fields; TypeError on a field that does not exist."""
-        unknown = set(changes) - {item.name for item in fields(self._kind)}
+        unknown = set(changes) - {item.name for item in fields(cast(Any, self._kind))}
         if unknown:
             raise TypeError(f"no such state: {', '.join(sorted(unknown))}")
-        st.session_state[self._key] = replace(self.get(), **changes)
+        st.session_state[self._key] = replace(cast(Any, self.get()), **changes)

@@ -8,9 +8,6 @@ strict mode, and ten are sliced solid, whose plastic is compared with the passpo
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,29 +17,18 @@ from pipelines.mesh import export, printability, scale
 from pipelines.vitruvio import evaluation_set
 from pipelines.vitruvio.evaluation import REPAIR, is_solid, volume_moved
 from pipelines.vitruvio.pipeline import VitruvioPipeline
+from tests.mesh import slicer
 
 SIDE = 100.0  # mm
 SLICED = 10
-SOLID = ("--fill-density", "100%", "--fill-pattern", "rectilinear", "--skirts", "0", "--layer-height", "0.2")
+PRINT = ("--skirts", "0", "--layer-height", "0.2")
 
 
-def slicer_is_content(slicer: str, path: Path) -> bool:
-    """Whether ``prusa-slicer --info`` calls the file manifold, without an open edge and without a reversed facet."""
-    done = subprocess.run([slicer, "--info", path.name], cwd=path.parent, capture_output=True, text=True, check=True)
-    found = dict(re.findall(r"^(\w+) = (\S+)", done.stdout, re.MULTILINE))
+def slicer_is_content(path: Path) -> bool:
+    """Whether PrusaSlicer calls the file manifold, without an open edge and without a reversed facet."""
+    found = slicer.info(path)
     open_edges, turned = (float(found.get(name, 0)) for name in ("open_edges", "facets_reversed"))
     return found.get("manifold") == "yes" and open_edges == 0 and turned == 0
-
-
-def sliced_volume(slicer: str, path: Path) -> float:
-    """Plastic in cm3 that a solid print of the file takes."""
-    target = path.with_suffix(".gcode")
-    command = [slicer, "--export-gcode", *SOLID, "-o", target.name, path.name]
-    subprocess.run(command, cwd=path.parent, capture_output=True, check=True)
-    found = re.search(r"filament used \[cm3\] = ([\d.]+)", target.read_text(encoding="utf-8"))
-    if found is None:
-        raise ValueError(f"{target.name} names no volume")
-    return float(found[1])
 
 
 def strict_warnings(data: bytes) -> int:
@@ -58,9 +44,14 @@ def strict_warnings(data: bytes) -> int:
 def main() -> None:
     """Measure and write one JSON object."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    slicer = shutil.which("prusa-slicer")
     pipeline = VitruvioPipeline.from_pretrained("vitruvio")
-    result: dict[str, Any] = {"count": 0, "solid": 0, "slicer": slicer is not None, "content": 0, "strict_warnings": 0}
+    result: dict[str, Any] = {
+        "count": 0,
+        "solid": 0,
+        "slicer": slicer.SLICER is not None,
+        "content": 0,
+        "strict_warnings": 0,
+    }
     ratios = []
     with tempfile.TemporaryDirectory() as scratch:
         for index, read in enumerate(evaluation_set.rendered(count)):
@@ -75,10 +66,10 @@ def main() -> None:
                 path.write_bytes(data)
                 if kind == "3mf":
                     result["strict_warnings"] += strict_warnings(data)
-                if slicer is not None:
-                    result["content"] += slicer_is_content(slicer, path)
-            if slicer is not None and index < SLICED and report.volume_cm3:
-                ratios.append(sliced_volume(slicer, Path(scratch) / "building.3mf") / report.volume_cm3)
+                if slicer.SLICER is not None:
+                    result["content"] += slicer_is_content(path)
+            if slicer.SLICER is not None and index < SLICED and report.volume_cm3:
+                ratios.append(slicer.sliced(Path(scratch) / "building.3mf", *PRINT)[0] / report.volume_cm3)
     result["volume_off_max"] = max((abs(ratio - 1) for ratio in ratios), default=None)
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -15,7 +15,7 @@ from studio import meshes, sidecar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from test_page_tryon import CHROMIUM, FLAGS, WIDTHS, browser, open_page, site
+from test_page_tryon import CHROMIUM, FLAGS, WIDTHS, browser, open_page, site, stroke
 
 __all__ = ["browser", "site"]  # fixtures
 
@@ -38,17 +38,6 @@ def to_building(seen) -> None:
     seen.page.goto(f"{seen.url}/building")
     seen.page.get_by_role("heading", name="Build it").wait_for()
     seen.complaints.clear()  # Streamlit looks for its server below the page's address first, and complains to itself
-
-
-def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    canvas = page.locator("canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
-    page.mouse.move(*at[0])
-    page.mouse.down()
-    page.mouse.move(*at[1], steps=6)
-    page.mouse.up()
 
 
 def ink(page) -> int:
@@ -78,9 +67,9 @@ def test_from_drawing_to_download(visit, tmp_path):
     page.locator("canvas").wait_for()
     assert ink(page) == 0
     tools.get_by_role("radio", name="Wall").click()
-    drag(page, (0.5, 0.85), (0.8, 0.35))
+    stroke(page, (0.5, 0.85), (0.8, 0.35))
     one = ink(page)
-    drag(page, (0.5, 0.85), (0.2, 0.35))
+    stroke(page, (0.5, 0.85), (0.2, 0.35))
     both = ink(page)
     assert 0 < one < both
     page.get_by_role("button", name="Undo").click()
@@ -88,7 +77,7 @@ def test_from_drawing_to_download(visit, tmp_path):
     page.get_by_role("button", name="Redo").click()
     assert ink(page) == both
     tools.get_by_role("radio", name="Erase").click()
-    drag(page, (0.4, 0.3), (0.6, 0.3))
+    stroke(page, (0.4, 0.3), (0.6, 0.3))
     assert ink(page) < both
     page.locator("canvas").press("Control+z")
     assert ink(page) == both

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +16,7 @@ from pipelines.core.types import Mesh
 from pipelines.mesh import export, topology
 from pipelines.mesh.printability import PROFILES, passport
 from pipelines.mesh.repair import repair
+from tests.mesh import slicer
 from tests.mesh.shapes import ball, box, together, tube, turned
 
 SHAPES = {
@@ -27,7 +26,6 @@ SHAPES = {
     "tube": tube(),
     "far": ball(10, at=(400.0, 300.0, 10.0)),
 }
-SLICER = shutil.which("prusa-slicer")
 
 
 def corners(mesh: Mesh) -> np.ndarray:
@@ -84,7 +82,7 @@ def test_the_passport_travels_inside_3mf() -> None:
     assert data == export.encode(mesh, "3mf", passport=report)
 
 
-@pytest.mark.skipif(SLICER is None, reason="prusa-slicer is not installed")
+@pytest.mark.skipif(slicer.SLICER is None, reason="prusa-slicer is not installed")
 @pytest.mark.parametrize("shape", ["box", "hollow", "tube"])
 @pytest.mark.parametrize("format", ["stl", "3mf"])
 def test_a_slicer_calls_it_manifold_and_of_this_size(tmp_path: Path, format: str, shape: str) -> None:
@@ -97,7 +95,7 @@ def test_a_slicer_calls_it_manifold_and_of_this_size(tmp_path: Path, format: str
     assert float(info["volume"]) == pytest.approx(topology.volume(mesh), rel=1e-4)
 
 
-@pytest.mark.skipif(SLICER is None, reason="prusa-slicer is not installed")
+@pytest.mark.skipif(slicer.SLICER is None, reason="prusa-slicer is not installed")
 def test_a_slicer_agrees_about_what_is_broken_and_repaired(tmp_path: Path) -> None:
     broken = together(turned(ball(10)), Mesh(box().vertices, box().faces[:, ::-1][:-1]))
     assert slicer_info(tmp_path, broken, "stl")["manifold"] == "no"
@@ -108,19 +106,15 @@ def test_a_slicer_agrees_about_what_is_broken_and_repaired(tmp_path: Path) -> No
         assert "open_edges" not in info and "facets_reversed" not in info
 
 
-@pytest.mark.skipif(SLICER is None, reason="prusa-slicer is not installed")
+@pytest.mark.skipif(slicer.SLICER is None, reason="prusa-slicer is not installed")
 def test_a_slicer_prints_the_same_amount_from_stl_and_3mf(tmp_path: Path) -> None:
     """Infill and lines of a solid ball and of a hollow one: the G-code holds plastic, and less for the hollow."""
     used = {}
     for name, mesh in (("solid", ball(6)), ("hollow", together(ball(6), turned(ball(4))))):
         for format in ("stl", "3mf"):
-            (tmp_path / f"{name}.{format}").write_bytes(export.encode(mesh, format))
-            command = [str(SLICER), "--export-gcode", "--fill-density", "100%", "--fill-pattern", "rectilinear",
-                       "-o", f"{name}-{format}.gcode", f"{name}.{format}"]  # fmt: skip
-            subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
-            text = (tmp_path / f"{name}-{format}.gcode").read_text(encoding="utf-8")
-            (line,) = [line for line in text.splitlines() if line.startswith("; filament used [cm3]")]
-            used[name, format] = float(line.partition("=")[2])
+            path = tmp_path / f"{name}.{format}"
+            path.write_bytes(export.encode(mesh, format))
+            used[name, format], text = slicer.sliced(path)
             assert "; estimated printing time (normal mode) = " in text
         assert used[name, "stl"] == pytest.approx(used[name, "3mf"], rel=0.02)
     volumes = {"solid": 4 / 3 * np.pi * 0.216, "hollow": 4 / 3 * np.pi * (0.216 - 0.064)}
@@ -132,9 +126,7 @@ def test_a_slicer_prints_the_same_amount_from_stl_and_3mf(tmp_path: Path) -> Non
 def slicer_info(folder: Path, mesh: Mesh, format: str) -> dict[str, str]:
     path = folder / f"model.{format}"
     path.write_bytes(export.encode(mesh, format))
-    done = subprocess.run([str(SLICER), "--info", path.name], cwd=folder, capture_output=True, text=True, check=True)
-    pairs = [line.partition("=") for line in done.stdout.splitlines() if "=" in line]
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    return slicer.info(path)
 
 
 def test_text_stl_is_read() -> None:
