@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -47,8 +48,9 @@ _RELATIONS = (
     f'<Relationship Id="rel0" Target="/{MODEL}" Type="{RELATION}"/></Relationships>'
 )
 
-# What zipfile raises for a damaged, encrypted or oddly packed entry.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError)
+# What zipfile raises for a damaged, encrypted or oddly packed file: each was seen when bytes were changed at random.
+# NotImplementedError is a RuntimeError; OSError comes from bz2 and from a seek beyond the end.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError, ValueError)
 
 
 def write(mesh: Mesh, *, passport: Mapping[str, Any] | None = None, name: str = "") -> bytes:
@@ -211,7 +213,7 @@ class _Package:
     def __init__(self, data: bytes) -> None:
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError) as error:
+        except _DAMAGED as error:
             raise _unreadable(str(error)) from None
         self._parts: dict[str, _Part] = {}
         self._faces = 0

@@ -219,6 +219,26 @@ def test_damaged_bytes_give_a_mesh_or_the_one_error(format: str) -> None:
     assert refused > 10
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_one_error_however_it_is_packed(packing: int) -> None:
+    good, packed = io.BytesIO(export.encode(box(), "3mf")), io.BytesIO()
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(packed, "w", packing) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    assert topology.volume(export.decode(packed.getvalue(), "3mf")) == pytest.approx(6000)
+    rng = np.random.default_rng(11)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(packed.getvalue())
+        data[rng.integers(len(data))] = rng.integers(0, 256)
+        try:
+            export.decode(bytes(data), "3mf")
+        except InputError as error:
+            refused += 1
+            assert error.code.startswith("mesh.")
+    assert refused > 100
+
+
 def test_too_many_bytes_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "MOST_BYTES", 100)
     with pytest.raises(InputError, match="too large"):
