@@ -35,8 +35,8 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
     """Make one body, fill its cavities, merge triangles, and stand it on a flat base.
 
     Bodies of some size are joined: what the drawing shows in two pieces may be printed in one, and a wing that is lost
-    is worse than a wall that is invented. The corners at the cut are then drawn down to where
-    half of the cross-section had begun, so that neither height nor volume is lost to a rounded bottom.
+    is worse than a wall that is invented. The corners at the cut are then drawn down to where half of the cross-section
+    had begun, so that neither height nor volume is lost to a rounded bottom.
 
     Args:
         mesh: Closed or nearly so, any number of bodies; repaired first if it bounds no solid as it is.
@@ -48,7 +48,7 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
     Raises:
         InputError: ``mesh.no-solid`` if there is no inside, or what ``topology.checked`` raises.
     """
-    solid = _largest_solid(mesh)
+    solid = _as_solid(mesh)
     stood = _stood(solid)
     if stood is None:
         raise InputError("mesh.no-solid", "The mesh has no inside that could stand on a base",
@@ -73,6 +73,7 @@ def levelled(mesh: Mesh) -> tuple[Mesh, tuple[Change, ...]]:
 
 
 def _stood(solid):  # manifold3d.Manifold -> mesh, whole solid, changes, tolerance, heights of cut and base; or None
+    """The first way to make one body on a flat base that also holds in a file; z up."""
     # Walls between many crumbled bodies may touch themselves; then the largest body has to do.
     for join in (True, False):
         whole, changes = _one_body(solid, join)
@@ -101,7 +102,7 @@ def largest(solid):  # manifold3d.Manifold -> manifold3d.Manifold
     return max(pieces, key=lambda piece: piece.volume()) if len(pieces) > 1 else solid
 
 
-def _largest_solid(mesh: Mesh):  # -> manifold3d.Manifold, z up
+def _as_solid(mesh: Mesh):  # -> manifold3d.Manifold, z up
     mesh = topology.checked(mesh)
     try:
         solid = to_solid(Mesh(z_up(mesh.vertices), mesh.faces))
