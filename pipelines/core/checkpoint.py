@@ -136,7 +136,8 @@ def load_strict(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     """Copy ``state`` into ``model``; every key and every shape must agree.
 
     Raises:
-        WeightsError: ``weights.mismatch``, naming the first five keys that differ.
+        WeightsError: ``weights.mismatch``, naming the first five keys that differ; ``weights.not-finite`` for infinite
+            values or NaN, with which a network still answers, and wrongly.
     """
     ours = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     theirs = {key: tuple(value.shape) for key, value in state.items()}
@@ -153,7 +154,25 @@ def load_strict(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -
             seen=f"{source}: " + "; ".join(differences[:5]) + more,
             remedy="Choose the checkpoint of this architecture and size",
         )
+    _check_finite(state, source=source)
     model.load_state_dict(state, strict=True)
+
+
+def _check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
+    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise WeightsError(
+            "weights.not-finite",
+            "These weights hold infinite values or NaN",
+            seen=f"{source}: {', '.join(bad[:5])}{more}",
+            remedy="Fetch or export them again; a value beyond 65,504 does not survive float16",
+        )
+
+
+def _halved(value: Tensor) -> Tensor:
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value
 
 
 def save_component(folder: str | Path, model: nn.Module, config: Mapping[str, Any], *, half: bool = True) -> None:
@@ -163,14 +182,18 @@ def save_component(folder: str | Path, model: nn.Module, config: Mapping[str, An
         folder: Created if absent.
         model: Its state dict is stored.
         config: JSON-ready constructor arguments.
-        half: Store floating-point tensors as float16.
+        half: Store floating-point tensors as float16; one with a value beyond its range (65,504, which a running
+            variance may pass) stays as it is.
+
+    Raises:
+        WeightsError: ``weights.not-finite`` for a model with an infinite value or NaN; nothing is written.
     """
     folder = Path(folder)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    _check_finite(state, source=str(folder))
+    if half:
+        state = {key: _halved(value) if value.is_floating_point() else value for key, value in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-    }
     scratch = folder / (WEIGHTS + ".part")
     save_file(state, scratch)
     os.replace(scratch, folder / WEIGHTS)

@@ -82,3 +82,8 @@ def projected(projection: Tensor, points: Tensor) -> Tensor:
     """Places (B, N, 2) in the picture, from -1 to 1, of points (B, N, 3) under ``Local.projection``."""
     flat = points @ projection[:, :, :3].transpose(1, 2) + projection[:, :, 3].unsqueeze(1)
     return (flat[..., :2] / flat[..., 2:].clamp(min=NEAREST)).clamp(-2, 2)
+
+
+def mirrored(projection: Tensor) -> Tensor:
+    """What takes points to the mirror image of a picture, from what takes points mirrored at x = z to the picture."""
+    return (projection * projection.new_tensor([[-1.0], [1.0], [1.0]]))[..., [2, 1, 0, 3]]

@@ -28,9 +28,10 @@ from pipelines.synthetic.buildings import POSES
 from pipelines.synthetic.hidden_lines import Camera
 from pipelines.vitruvio.extraction import Field, extract
 from pipelines.vitruvio.inference import field_of
+from pipelines.vitruvio.local import mirrored
 from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
 from pipelines.vitruvio.sketch import PreparedSketch, prepare
-from pipelines.vitruvio.view import fitted_camera, outline
+from pipelines.vitruvio.view import fitted_camera, nearest_camera, outline, seen_alike
 
 STEPS = ("prepare the sketch", "read it", "find the surface", "clean up", "compare")
 APART = 0.02  # logits; moves a surface by less than a thousandth of the box
@@ -49,7 +50,7 @@ class BuildingResult:
         raw: The surface before the clean-up, in the network's own frame.
         side: Longest side of the cleaned mesh in that frame; `mesh` is larger by its inverse.
         prepared: The sketch as the network saw it.
-        camera: From where the drawing was made, as far as outlines tell.
+        camera: From where the drawing was made, as far as the network or outlines tell (view.py).
         confidence: 0 to 1, what intersection over union with the building meant is to be expected.
         variants: How many readings of this sketch there are; ``variant`` counts from 0.
         changes: What the clean-up did, and what it left.
@@ -69,6 +70,19 @@ class BuildingResult:
     findings: tuple[Finding, ...]
     layers: dict[str, Image]
     timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the network makes of a prepared sketch.
+
+    Attributes:
+        logits: Of occupancy, for any points of the network's frame.
+        projection: (3, 4) float64, `Local.projection`; None from a network without local features.
+    """
+
+    logits: Field
+    projection: NDArray[np.float64] | None = None
 
 
 class VitruvioPipeline:
@@ -171,10 +185,10 @@ class VitruvioPipeline:
         clock = Clock(on_step, len(STEPS))
         prepared = self.prepare(sketch)
         clock.tick("prepare")
-        logits = self.field(prepared.image, variant, seed)
+        reading = self.read(prepared.image, variant, seed)
         clock.tick("read")
         resolution, doublings = DETAILS[detail]
-        found = extract(logits, threshold=threshold, resolution=resolution, upsampling=doublings, apart=APART)
+        found = extract(reading.logits, threshold=threshold, resolution=resolution, upsampling=doublings, apart=APART)
         raw = Mesh(found.vertices, found.faces)
         if not len(raw.faces):
             raise InputError(
@@ -188,9 +202,7 @@ class VitruvioPipeline:
         side = float(np.ptp(clean.mesh.vertices, axis=0).max())
         mesh = _framed(clean.mesh, side)
         clock.tick("clean")
-        near = None if view is None else (view[0] % 90, view[1])
-        # only quarter turns put the camera of the training between +x and +z
-        camera, same = fitted_camera(mesh, outline(prepared.image), near=near, around=self.pose != "quarter")
+        camera, same = self._seen(mesh, prepared, reading, view)
         offset, slope = self.calibration
         confidence = float(np.clip(offset + slope * same * expected_iou(found.grid, threshold), 0, 1))
         layers = {
@@ -232,9 +244,24 @@ class VitruvioPipeline:
                 remedy="Azimuth -360 to 360 and elevation 0 to 80 degrees, for example 45,20",
             )
 
-    @torch.inference_mode()
+    def _seen(
+        self, mesh: Mesh, prepared: PreparedSketch, reading: Reading, view: tuple[float, float] | None
+    ) -> tuple[Camera, float]:
+        """From where the drawing was made, and how far the outlines agree there."""
+        drawn = outline(prepared.image)
+        around = self.pose != "quarter"  # only quarter turns put the camera of the training between +x and +z
+        if view is None and reading.projection is not None:
+            camera = nearest_camera(reading.projection, around=around)
+            return camera, seen_alike(mesh, camera, drawn)
+        return fitted_camera(mesh, drawn, near=None if view is None else (view[0] % 90, view[1]), around=around)
+
     def field(self, image: NDArray[np.uint8], variant: int = 0, seed: int = 0) -> Field:
-        """The occupancy logits of a prepared sketch.
+        """The occupancy logits of a prepared sketch: those of `read`."""
+        return self.read(image, variant, seed).logits
+
+    @torch.inference_mode()
+    def read(self, image: NDArray[np.uint8], variant: int = 0, seed: int = 0) -> Reading:
+        """Read a prepared sketch.
 
         Args:
             image: (S, S) uint8, black ink on white.
@@ -252,12 +279,15 @@ class VitruvioPipeline:
             field_of(self.model, c[i : i + 1].float(), latent, None if local is None else local.of(i))
             for i in range(len(pictures))
         ]
+        views = [] if local is None else [local.projection[0]]
+        if local is not None and both:
+            views.append(mirrored(local.projection[1]))
+        if variant == 2 and both:
+            return Reading(_mirrored(fields[1]), _as_array(views[1:]))
         if not both:
-            return fields[0]
-        plain, mirrored = fields[0], _mirrored(fields[1])
-        if variant == 2:
-            return mirrored
-        return lambda points: np.asarray((plain(points) + mirrored(points)) / 2, np.float32)
+            return Reading(fields[0], _as_array(views))
+        plain, other = fields[0], _mirrored(fields[1])
+        return Reading(lambda points: np.asarray((plain(points) + other(points)) / 2, np.float32), _as_array(views))
 
     def _latent(self, variant: int, seed: int) -> Tensor | None:
         if not self.model.config.z_dim or variant == 0:
@@ -292,6 +322,11 @@ def probability(
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+
+
+def _as_array(views: list[Tensor]) -> NDArray[np.float64] | None:
+    """The mean of projections; None of none."""
+    return torch.stack(views).mean(0).double().cpu().numpy() if views else None
 
 
 def _mirrored(logits: Field) -> Field:

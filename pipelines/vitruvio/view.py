@@ -1,7 +1,10 @@
-"""From where a drawing was made: the camera whose outline of the building agrees best with that of the drawing.
+"""From where a drawing was made.
 
-The published system does not say; our choice. It gives the picture "from the same view", and its agreement is half of
-what the confidence of a result rests on.
+A network with local features says it itself (`nearest_camera`); of any other it is the camera whose outline of the
+building agrees best with that of the drawing (`fitted_camera`). The published system does not say; our choice. The
+camera gives the picture "from the same view", and how far the outlines agree there is half of what the confidence of a
+result rests on. On 80 buildings of the generator the median error of the first is 2.0 degrees of azimuth and 1.9 of
+elevation, of the second 5.5 and 4.9.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 
 from pipelines.core.types import Mesh
 from pipelines.synthetic.buildings import sample_surface
 from pipelines.synthetic.hidden_lines import Camera
+from pipelines.vitruvio.local import NEAREST
 
 SIDE = 48  # pixels of the outlines that are compared
 POINTS = 6000
@@ -57,6 +62,40 @@ def _filled(ink: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
     cv2.floodFill(around, None, (0, 0), [1.0])
     inside = cv2.erode(np.maximum(wide, 1 - around), disc)[border:-border, border:-border]
     return np.maximum(inside, ink)
+
+
+def nearest_camera(projection: NDArray[np.floating], *, around: bool = False) -> Camera:
+    """The camera that sees the frame of buildings most as a projection does, but for where on the sheet and how large.
+
+    Args:
+        projection: (3, 4), as `Local.projection`: eleven free numbers, which no camera has to have.
+        around: See `fitted_camera`.
+    """
+    places = np.stack(np.meshgrid(*[(-0.4, 0.0, 0.4)] * 3), -1).reshape(-1, 3)
+    flat = places @ projection[:, :3].T + projection[:, 3]
+    aim = flat[:, :2] / np.maximum(flat[:, 2:], NEAREST)
+    aim = aim - aim.mean(0)
+
+    def missed(numbers: NDArray[np.float64], corner: float, upright: bool) -> NDArray[np.float64]:
+        seen = Camera(corner + numbers[0], numbers[1], numbers[2], upright).project(places)
+        seen = seen - seen.mean(0)
+        return ((seen * aim).sum() / (seen * seen).sum() * seen - aim).ravel()
+
+    found = []
+    for corner in (0.0, 90.0, 180.0, 270.0) if around else (0.0,):
+        for upright in (False, True):
+            best = least_squares(
+                missed, (45, 20, 30), bounds=((1, 1, 1), (89, 60, 70)), x_scale=(20, 10, 20), max_nfev=25,
+                args=(corner, upright),
+            )  # fmt: skip
+            azimuth, elevation, lens = map(float, best.x)
+            found.append((float(best.cost), Camera(corner + azimuth, elevation, lens, upright)))
+    return min(found, key=lambda each: each[0])[1]
+
+
+def seen_alike(mesh: Mesh, camera: Camera, drawn: NDArray[np.bool_]) -> float:
+    """Intersection over union of the outline that a camera sees of a mesh, and a drawing's (`outline`)."""
+    return agreement(sample_surface(mesh, np.random.default_rng(0), POINTS), camera, drawn)
 
 
 def fitted_camera(

@@ -155,6 +155,31 @@ def test_component_round_trip(tmp_path: Path) -> None:
     ]
 
 
+def test_what_float16_cannot_hold_is_stored_as_it_is(tmp_path: Path) -> None:
+    source, target = model(), model()
+    with torch.no_grad():
+        source.state_dict()["1.bias"][0] = 80_000.0  # as a running variance may become
+    checkpoint.save_component(tmp_path / "part", source, {})
+    stored = read_state_dict(tmp_path / "part" / "model.safetensors")
+    assert stored["1.bias"].dtype == torch.float32 and stored["0.weight"].dtype == torch.float16
+    checkpoint.load_component(tmp_path / "part", target)
+    assert target.state_dict()["1.bias"][0] == 80_000.0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_weights_that_are_not_finite_are_neither_written_nor_loaded(tmp_path: Path, value: float) -> None:
+    broken, before = model(), model()
+    state = {key: tensor.clone() for key, tensor in broken.state_dict().items()}
+    state["2.bias"].view(-1)[0] = value
+    with pytest.raises(WeightsError) as raised:
+        load_strict(broken, state, source="some.pth")
+    assert raised.value.code == "weights.not-finite" and "2.bias" in str(raised.value.seen)
+    before.load_state_dict(state)
+    with pytest.raises(WeightsError):
+        checkpoint.save_component(tmp_path / "part", before, {})
+    assert not (tmp_path / "part").exists()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]"])
 def test_a_broken_config_is_one_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -17,7 +17,7 @@ from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.hidden_lines import Camera
 from pipelines.synthetic.linework import CLEAN, draw
 from pipelines.vitruvio.network import OccupancyConfig, OccupancyNetwork
-from pipelines.vitruvio.pipeline import BuildingResult, VitruvioPipeline
+from pipelines.vitruvio.pipeline import BuildingResult, Reading, VitruvioPipeline
 
 L_SHAPE = sample_building(np.random.default_rng(3), "l-plan")
 TINY = OccupancyConfig(c_dim=8, hidden=8, encoder_width=4, picture_size=64, channels=1)
@@ -37,8 +37,8 @@ def pipeline(config: OccupancyConfig = TINY, **values: Any) -> VitruvioPipeline:
 
 def made(monkeypatch: pytest.MonkeyPatch, azimuth: float, **values: Any) -> BuildingResult:
     """The L, drawn from an azimuth."""
-    monkeypatch.setattr(VitruvioPipeline, "field", lambda *_: blurred)
-    view = values.pop("view", None)
+    monkeypatch.setattr(VitruvioPipeline, "read", lambda *_: Reading(blurred, projection))
+    view, projection = values.pop("view", None), values.pop("projection", None)
     sketch = draw(L_SHAPE, Camera(azimuth, 25, 30), CLEAN, np.random.default_rng(0), 256)
     return pipeline(**values)(np.repeat(sketch[..., None], 3, 2), view=view, detail=1)
 
@@ -62,6 +62,32 @@ def test_a_building_that_is_seen_from_anywhere_is_turned_to_its_camera(
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 3))
     true, found = L_SHAPE.occupancy(points @ turn), topology.contains(result.mesh, points)
     assert (true & found).sum() > 0.9 * (true | found).sum()
+
+
+def test_the_networks_own_camera_is_taken_unless_the_view_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says 60 degrees where the outline says 30: whom is believed shows."""
+    told = Camera(60, 30, 40).matrix
+    result = made(monkeypatch, 30, threshold=0.5, pose="quarter", projection=told / told[2, 3])
+    assert result.camera.azimuth == pytest.approx(60, abs=1)
+    result = made(monkeypatch, 30, threshold=0.5, pose="quarter", projection=told / told[2, 3], view=(33.0, 25.0))
+    assert result.camera.azimuth == pytest.approx(30, abs=8)
+
+
+@torch.inference_mode()
+def test_a_camera_is_read_from_the_picture_and_its_mirror_image() -> None:
+    made = pipeline(replace(TINY, local=4), pose="quarter")
+    with torch.no_grad():
+        torch.nn.init.normal_(made.model.local.camera[-1].weight, std=0.05)  # pyright: ignore
+    image = np.full((64, 64), 255, np.uint8)
+    image[10:50, 10], image[50, 10:40] = 0, 0
+    both, one, other = (made.read(image, variant).projection for variant in range(3))
+    assert one is not None and other is not None and both is not None
+    assert not np.allclose(one, other, atol=1e-3) and np.allclose(both, (one + other) / 2)
+    turned = made.read(np.ascontiguousarray(image[:, ::-1]), 1).projection
+    assert turned is not None
+    points = np.concatenate([np.random.default_rng(0).uniform(-0.4, 0.4, (5, 3)), np.ones((5, 1))], 1)
+    seen, flipped = points @ other.T, points[:, [2, 1, 0, 3]] @ turned.T
+    assert np.allclose(seen[:, 0] / seen[:, 2], -flipped[:, 0] / flipped[:, 2], atol=1e-4)
 
 
 def test_a_latent_variable_alone_makes_the_variants() -> None:
@@ -103,7 +129,8 @@ def test_a_building_is_scaled_about_the_origin_and_stays_where_the_network_has_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     away = np.float32([0.02, -0.03, 0.01])
-    monkeypatch.setattr(VitruvioPipeline, "field", lambda *_: lambda points: blurred((points - away) / np.float32(0.9)))
+    shrunk = Reading(lambda points: blurred((points - away) / np.float32(0.9)))
+    monkeypatch.setattr(VitruvioPipeline, "read", lambda *_: shrunk)
     sketch = draw(L_SHAPE, Camera(30, 25, 30), CLEAN, np.random.default_rng(0), 256)
     result = pipeline(threshold=0.5)(np.repeat(sketch[..., None], 3, 2), detail=1)
     low, high = result.mesh.vertices.min(0), result.mesh.vertices.max(0)

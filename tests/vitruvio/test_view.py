@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.hidden_lines import Camera
 from pipelines.synthetic.linework import CLEAN, draw
-from pipelines.vitruvio.view import SIDE, fitted_camera, outline
+from pipelines.vitruvio.view import SIDE, fitted_camera, nearest_camera, outline, seen_alike
 
 L_SHAPE = sample_building(np.random.default_rng(3), "l-plan")
 
@@ -23,6 +25,21 @@ def test_the_camera_of_a_drawing_is_found_again(camera: Camera) -> None:
     assert agreement > 0.9
     assert abs(found.azimuth - camera.azimuth) <= 8
     assert abs(found.elevation - camera.elevation) <= 10
+
+
+@pytest.mark.parametrize(
+    "camera", [Camera(25, 20, 30), Camera(70, 45, 50), Camera(45, 35, 2.0), Camera(30, 8, 40, upright=True)]
+)
+@pytest.mark.parametrize("corner", [0, 270])
+def test_the_camera_of_a_projection_is_found_wherever_it_lies_on_the_sheet(camera: Camera, corner: int) -> None:
+    camera = replace(camera, azimuth=camera.azimuth + corner)
+    placed = np.array([[1.3, 0, 0.2], [0, 1.3, -0.1], [0, 0, 1]]) @ camera.matrix
+    found = nearest_camera(placed / placed[2, 3], around=corner > 0)
+    assert found.azimuth == pytest.approx(camera.azimuth, abs=0.5)
+    assert found.elevation == pytest.approx(camera.elevation, abs=0.5)
+    assert found.field_of_view == pytest.approx(camera.field_of_view, abs=1.5)
+    assert found.upright == camera.upright
+    assert seen_alike(L_SHAPE.mesh(), found, drawn(camera)) > 0.9
 
 
 def test_another_building_agrees_less() -> None:
