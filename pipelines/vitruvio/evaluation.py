@@ -97,7 +97,8 @@ def evaluate(
         items,
         lambda picture: pipeline(picture, seed=seed),
         prepare=lambda picture: pipeline.prepare(picture).image,
-        field=pipeline.field,
+        # the field lies in the network's frame, which is that of the points only where quarter turns make it
+        field=pipeline.field if pipeline.pose == "quarter" else None,
         threshold=pipeline.threshold,
         known=known,
         seed=seed,
@@ -112,7 +113,7 @@ def score(
     answer: Callable[[Image], Answer],
     *,
     prepare: Callable[[Image], NDArray[np.uint8]],
-    field: Callable[[NDArray[np.uint8]], Field],
+    field: Callable[[NDArray[np.uint8]], Field] | None,
     threshold: float = 0.5,
     known: int = KNOWN,
     seed: int = 0,
@@ -125,7 +126,7 @@ def score(
         items: Each read when it is its turn.
         answer: A picture -> the answer.
         prepare: A picture -> its prepared (S, S) image.
-        field: A prepared image -> the network's logits.
+        field: A prepared image -> the network's logits, in the frame of the points; None if they are in another.
         threshold: The probability from which on a point is inside.
         known: Training sketches of the baselines.
         seed: See `evaluate`.
@@ -134,13 +135,13 @@ def score(
 
     Returns:
         Means over items of ``iou`` (the answer's), ``field_iou`` (the network's probability at the points, before
-        there is a mesh), ``chamfer_l1_x10`` and ``normal_consistency`` (only items with a true mesh and an answer; None
-        without any), ``watertight_share`` (one closed, positively oriented solid on a flat base whose volume is within
-        5 % of what the network's surface encloses), ``solid_share`` (the same, whatever became of the volume),
-        ``retrieval_iou`` and ``mean_shape_iou``; and ``n``, ``n_mesh``, ``refused`` (by code). The same again under
-        ``trained`` and ``held_out`` (families that the generator knows, and the one that is kept from training), and
-        for each family under ``families``; ``families_from`` counts what named them. ``mean_shape_threshold`` and
-        ``known`` say what the baselines are.
+        there is a mesh; None without ``field``), ``chamfer_l1_x10`` and ``normal_consistency`` (only items with a true
+        mesh and an answer; None without any), ``watertight_share`` (one closed, positively oriented solid on a flat
+        base whose volume is within 5 % of what the network's surface encloses), ``solid_share`` (the same, whatever
+        became of the volume), ``retrieval_iou`` and ``mean_shape_iou``; and ``n``, ``n_mesh``, ``refused`` (by code).
+        The same again under ``trained`` and ``held_out`` (families that the generator knows, and the one that is kept
+        from training), and for each family under ``families``; ``families_from`` counts what named them.
+        ``mean_shape_threshold`` and ``known`` say what the baselines are.
     """
     rows: list[dict[str, Any]] = []
     seen: list[Item] = []
@@ -152,9 +153,14 @@ def score(
         try:
             result = answer(item.picture)
             asked[number] = result.prepared.image
-            rows.append(_figures(item, result, field(result.prepared.image)(item.points) >= level, seed, samples))
+            rows.append(_figures(item, result, seed, samples))
+            if field is not None:
+                found = field(result.prepared.image)(item.points) >= level
+                rows[-1]["field_iou"] = occupancy_iou(found, item.occupied)
         except InputError as error:
-            rows.append({"iou": 0.0, "field_iou": 0.0, "watertight": False, "solid": False, "refused": error.code})
+            rows.append({"iou": 0.0, "watertight": False, "solid": False, "refused": error.code})
+            if field is not None:
+                rows[-1]["field_iou"] = 0.0
         rows[-1]["family"], rows[-1]["family_from"] = item.family, item.family_from
         # neither picture nor surface is needed any more, and there may be thousands of items
         seen.append(Item(item.name, item.family, item.family_from, item.picture[:0], item.points, item.occupied, None))
@@ -175,12 +181,11 @@ def score(
     }
 
 
-def _figures(item: Item, result: Answer, field: NDArray[np.bool_], seed: int, samples: int) -> dict[str, Any]:
-    """The figures of one answer; ``field`` (N,) says what the network holds to be inside."""
+def _figures(item: Item, result: Answer, seed: int, samples: int) -> dict[str, Any]:
+    """The figures of one answer."""
     mesh, solid = result.mesh, is_solid(result.mesh)
     figures = {
         "iou": occupancy_iou(inside(mesh.vertices, mesh.faces, item.points), item.occupied),
-        "field_iou": occupancy_iou(field, item.occupied),
         "solid": solid,
         "watertight": solid and volume_moved(mesh, result.raw, result.side) <= REPAIR,
     }

@@ -212,7 +212,7 @@ class VitruvioPipeline:
         }
         clock.tick("compare")
         findings = (*prepared.findings, *_doubts(confidence, same))
-        mesh, camera = _turned(mesh, camera, view)
+        mesh, camera = _turned(mesh, camera, view, freely=self.pose == "free")
         return BuildingResult(
             mesh=mesh,
             raw=raw,
@@ -253,7 +253,9 @@ class VitruvioPipeline:
         if view is None and reading.projection is not None:
             camera = nearest_camera(reading.projection, around=around)
             return camera, seen_alike(mesh, camera, drawn)
-        return fitted_camera(mesh, drawn, near=None if view is None else (view[0] % 90, view[1]), around=around)
+        # a building that was learnt at any angle stands at any angle to a known view
+        near = None if view is None or self.pose == "free" else (view[0] % 90, view[1])
+        return fitted_camera(mesh, drawn, near=near, around=around)
 
     def field(self, image: NDArray[np.uint8], variant: int = 0, seed: int = 0) -> Field:
         """The occupancy logits of a prepared sketch: those of `read`."""
@@ -343,16 +345,21 @@ def _framed(mesh: Mesh, side: float) -> Mesh:
     return replace(mesh, vertices=mesh.vertices / side)
 
 
-def _turned(mesh: Mesh, camera: Camera, view: tuple[float, float] | None) -> tuple[Mesh, Camera]:
-    """Turn by the quarters that lie between the camera's quadrant and the view's, or the one between +x and +z."""
-    asked = 0 if view is None else view[0] // 90
-    quarters = int(asked - camera.azimuth // 90) % 4
-    if not quarters:
+def _turned(mesh: Mesh, camera: Camera, view: tuple[float, float] | None, *, freely: bool) -> tuple[Mesh, Camera]:
+    """Turn by the quarters that lie between the camera's quadrant and the view's, or the one between +x and +z.
+
+    ``freely`` turns to a view exactly: walls are along no axis before, either.
+    """
+    if freely and view is not None:
+        angle = np.radians(view[0] - camera.azimuth)
+    else:
+        angle = ((0 if view is None else view[0] // 90) - camera.azimuth // 90) % 4 * np.pi / 2
+    if not angle:
         return mesh, camera
-    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
-    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float64)
+    cos, sin = (float(np.round(value, 15)) for value in (np.cos(angle), np.sin(angle)))
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     return replace(mesh, vertices=mesh.vertices @ turn.T), replace(
-        camera, azimuth=(camera.azimuth + 90 * quarters) % 360
+        camera, azimuth=float(camera.azimuth + np.degrees(angle)) % 360
     )
 
 

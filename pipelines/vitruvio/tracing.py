@@ -123,13 +123,10 @@ def _pruned(bones: Flags, inside: Floats) -> Flags:
     if not count:
         return bones
     length = np.bincount(branches.ravel(), minlength=count + 1)
-    beside = np.asarray(ndimage.maximum_filter(branches, 5), np.int64)[nodes]  # the branch that meets each node
-    thick = np.zeros(count + 1)
-    np.maximum.at(thick, beside, inside[nodes])
     ends = np.bincount(branches[degree == 1], minlength=count + 1)
-    at_node = np.zeros(count + 1, bool)
-    at_node[beside] = True
-    spur = (ends > 0) & at_node & (length < 1.3 * thick)
+    thick = np.zeros(count + 1)  # half the pen's width at the crossing that a branch meets; 0 where it meets none
+    np.maximum.at(thick, branches, ndimage.maximum_filter(np.where(nodes, inside, 0), 3))
+    spur = (ends > 0) & (length < 1.3 * thick)
     spur[0] = False
     return skeletonize(bones & ~spur[branches])
 

@@ -90,6 +90,11 @@ def test_the_threshold_is_a_probability(oracle: Oracle) -> None:
     assert scored(oracle, threshold=inside_at + 1e-4)["field_iou"] == 0
 
 
+def test_a_field_in_another_frame_is_not_scored(oracle: Oracle) -> None:
+    figures = score(rendered(COUNT), oracle, prepare=smaller, field=None, known=0, samples=500)
+    assert figures["field_iou"] is None and figures["iou"] > 0.999
+
+
 def test_a_shifted_answer_is_measured(oracle: Oracle) -> None:
     """Moved up by 0.1, the chamfer distance cannot pass 0.1, and IoU follows from the points themselves."""
     shift = np.array([0, 0.1, 0])

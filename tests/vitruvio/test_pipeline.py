@@ -64,6 +64,19 @@ def test_a_building_that_is_seen_from_anywhere_is_turned_to_its_camera(
     assert (true & found).sum() > 0.9 * (true | found).sum()
 
 
+def test_a_building_that_stands_at_any_angle_is_turned_to_the_view_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = made(monkeypatch, 30, pose="free", threshold=0.5, view=(112.5, 25.0))
+    assert result.camera.azimuth == pytest.approx(112.5)
+    across = np.linalg.norm(result.mesh.vertices[:, [0, 2]], axis=1)
+    straight = made(monkeypatch, 30, pose="free", threshold=0.5)
+    assert across == pytest.approx(np.linalg.norm(straight.mesh.vertices[:, [0, 2]], axis=1))
+    turn = np.radians(112.5 - straight.camera.azimuth)
+    first = straight.mesh.vertices @ np.array(
+        [[np.cos(turn), 0, -np.sin(turn)], [0, 1, 0], [np.sin(turn), 0, np.cos(turn)]]
+    )
+    assert np.allclose(result.mesh.vertices, first, atol=1e-9)
+
+
 def test_the_networks_own_camera_is_taken_unless_the_view_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says 60 degrees where the outline says 30: whom is believed shows."""
     told = Camera(60, 30, 40).matrix
