@@ -145,8 +145,7 @@ def _cuts(upto: Floats, least: int) -> list[int]:
 
 def _top(values: NDArray[np.float32], columns: NDArray[np.bool_], top: int) -> float:
     """Where, around a cut, the mean probability of the columns that end there passes one half."""
-    line = values[np.broadcast_to(columns[:, None, :], values.shape)].reshape(-1)
-    if not len(line):
+    if not columns.any():
         return float(top)
     line = values.transpose(0, 2, 1)[columns].mean(0)
     for cell in range(max(top - 3, 0), min(top + 3, len(line) - 1)):
@@ -242,13 +241,13 @@ def _fewest(walls: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _closed(walls: list[tuple[float, float]], lines: _Lines) -> Floats | None:
     """The corners of walls, each on the line in use that it nearly meets; None as `_corners`."""
-    if len(walls) < 3:
-        return None
     return _corners([(direction, lines.place(direction, offset)) for direction, offset in walls])
 
 
 def _corners(walls: list[tuple[float, float]]) -> Floats | None:
-    """Where neighbouring lines meet (M, 2); None where two are nearly parallel."""
+    """Where neighbouring lines meet (M, 2); None for fewer than three, or where two are nearly parallel."""
+    if len(walls) < 3:
+        return None
     direction, offset = np.radians([wall[0] for wall in walls]), np.array([wall[1] for wall in walls])
     normal = np.stack([-np.sin(direction), np.cos(direction)], 1)
     following, beyond = np.roll(normal, -1, axis=0), np.roll(offset, -1)
