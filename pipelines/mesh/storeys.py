@@ -2,14 +2,14 @@
 
 Blocks (massing.py) lie along the axes; a wing that stands at an angle would come out of them in steps. Here the heights
 are cut where the plan changes, by dynamic programming on what each cell adds (as in massing.py), and each plan is the
-outline of its mean probability, made of few straight lines: axes first, then the directions that long walls ask for,
-each with the one across it. Lines of different storeys that nearly meet are one. Roofs are flat.
+outline of its mean probability, made of few straight lines: along the axes, and along the directions that long walls
+ask for, each with the one across it. Lines of different storeys that nearly meet are one. Roofs are flat.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 MOST = 5
 LAST = 0.012  # share of the whole gain that a further storey has to add (our choice)
 FINE = 1.6  # cells by which a plan may leave its outline before it gets a corner
-ALIKE = 14.0  # degrees within which a wall takes a known direction
+ALIKE = 12.0  # degrees within which walls have one direction, or that and the one across it
+AXIS = 5.0  # degrees within which that is along the axes
 LONG = 6.0  # cells from which on a wall may ask for a direction of its own
 SHORT = 2.5  # cells below which a wall is left out
 MEET = 2.5  # cells; lines closer than this are one
@@ -47,47 +48,39 @@ class Storey:
     plan: tuple[Floats, ...]
 
 
-@dataclass
-class _Lines:
-    """Directions in degrees, and the lines that are in use: direction, and place along its normal."""
+@dataclass(frozen=True)
+class _Side:
+    """A nearly straight piece of an outline: its points (M, 2), length and angle in degrees."""
 
-    directions: list[float] = field(default_factory=lambda: [0.0, 90.0])
-    known: list[tuple[float, float]] = field(default_factory=list)
-
-    def direction(self, angle: float, length: float) -> float:
-        """The known direction next to an angle, or the angle itself if none is near and the wall is long."""
-        away = [abs((angle - known + 90) % 180 - 90) for known in self.directions]
-        nearest = int(np.argmin(away))
-        if away[nearest] <= ALIKE or length < LONG:
-            return self.directions[nearest]
-        self.directions += [angle % 180, (angle + 90) % 180]
-        return angle % 180
-
-    def place(self, direction: float, offset: float) -> float:
-        """The place of a line of this direction that nearly meets, or its own."""
-        for known, at in self.known:
-            if known == direction and abs(at - offset) < MEET:
-                return at
-        self.known.append((direction, offset))
-        return offset
+    points: Floats
+    length: float
+    angle: float
 
 
 def storeys(samples: Samples) -> list[Storey]:
-    """Find the storeys of a building, from the ground up; an empty list if no plan has straight sides enough."""
+    """Find the storeys of a building, from the ground up; an empty list if a plan has no straight sides."""
     weight = 2 * samples.values.astype(np.float64) - 1
     upto = np.concatenate([np.zeros_like(weight[:, :1]), np.cumsum(weight, axis=1)], 1)
-    lines = _Lines()
-    found: list[Storey] = []
-    floor = 0.0
     cuts = _cuts(upto, max(3, round(LOW * max(weight.shape))))
     means = [(upto[:, high] - upto[:, low]) / (high - low) for low, high in itertools.pairwise(cuts)]
+    outlines = [_outlines(mean) for mean in means]
+    sides = [[_sides(outline) for outline in loops] for loops in outlines]
+    directions = _directions([side for loops in sides for loop in loops for side in loop])
+    known: list[tuple[float, float]] = []
+    found: list[Storey] = []
+    floor = 0.0
     for number, mean in enumerate(means):
         above = means[number + 1] if number + 1 < len(means) else np.full_like(mean, -1)
         top = _top(samples.values, (mean > 0) & (above <= 0), cuts[number + 1])
-        plan = _plan(mean, lines)
+        plan = []
+        for outline, pieces in zip(outlines[number], sides[number], strict=True):
+            loop = _straight(pieces, directions, known)
+            if loop is None or not 0.8 < _area(loop) / _area(outline) < 1.25:
+                return []
+            plan.append(loop)
         if not plan:
             break
-        found.append(Storey(floor, top, plan))
+        found.append(Storey(floor, top, tuple(plan)))
         floor = top
     return found
 
@@ -111,7 +104,11 @@ def solid(found: list[Storey], samples: Samples):  # -> manifold3d.Manifold, z u
     parts = []
     for storey in found:
         loops = [loop * samples.step * (1, -1) + (samples.corner[0], -samples.corner[2]) for loop in storey.plan]
-        section = manifold3d.CrossSection(loops, manifold3d.FillRule.EvenOdd)
+        # courts are wound the other way, and stay open whatever else overlaps
+        outwards = _area(loops[0]) > 0
+        section = manifold3d.CrossSection(
+            loops, manifold3d.FillRule.Positive if outwards else manifold3d.FillRule.Negative
+        )
         bottom = storey.bottom - (OVERLAP if storey.bottom else 0)
         height = (storey.top - bottom) * samples.step
         parts.append(section.extrude(height).translate((0, 0, float(samples.corner[1] + bottom * samples.step))))
@@ -154,47 +151,63 @@ def _top(values: NDArray[np.float32], columns: NDArray[np.bool_], top: int) -> f
     return float(top)
 
 
-def _plan(mean: Floats, lines: _Lines) -> tuple[Floats, ...]:
-    """Straight-sided loops around the places of a plan that are more likely inside than not."""
-    least = (THIN * max(mean.shape)) ** 2
-    loops = []
-    outlines = [outline - 0.5 for outline in find_contours(np.pad(mean, 1, constant_values=-1.0), 0.0)]
-    for outline in sorted(outlines, key=lambda each: -abs(_area(each))):
-        if abs(_area(outline)) < 4 * least:
-            continue
-        loop = _straight(outline[:-1], lines)
-        if loop is not None:
-            loops.append(loop)
-        elif not loops:
-            return ()
-    return tuple(loops)
+def _outlines(mean: Floats) -> list[Floats]:
+    """Loops (M, 2) around what of a plan is more likely inside than not, courts wound the other way; no small ones."""
+    least = 4 * (THIN * max(mean.shape)) ** 2
+    loops = [loop[:-1] - 0.5 for loop in find_contours(np.pad(mean, 1, constant_values=-1.0), 0.0)]
+    return sorted((loop for loop in loops if abs(_area(loop)) >= least), key=lambda loop: -abs(_area(loop)))
 
 
-def _straight(outline: Floats, lines: _Lines) -> Floats | None:
-    """Lines in place of an outline (M, 2), or None if they do not close to about its area."""
+def _sides(outline: Floats) -> list[_Side]:
+    """Cut an outline where it turns."""
     corners = cv2.approxPolyDP(outline.astype(np.float32)[:, None], FINE, True)[:, 0]
-    if len(corners) < 3:
-        return None
     at = sorted(int(np.hypot(*(outline - corner).T).argmin()) for corner in corners)
     sides = []
     for first, last in zip(at, [*at[1:], at[0] + len(outline)], strict=True):
-        piece = outline[np.arange(first, last + 1) % len(outline)]
-        span = piece[-1] - piece[0]
-        sides.append((float(np.hypot(*span)), float(np.degrees(np.arctan2(span[1], span[0]))), piece))
-    for length, angle, _ in sorted(sides, key=lambda side: -side[0]):
-        lines.direction(angle, length)
-    walls = []
-    for length, angle, piece in sides:
-        if length < SHORT:
+        points = outline[np.arange(first, last + 1) % len(outline)]
+        span = points[-1] - points[0]
+        length = float(np.hypot(*span))
+        if length >= SHORT:
+            sides.append(_Side(points, length, float(np.degrees(np.arctan2(span[1], span[0])))))
+    return sides
+
+
+def _directions(sides: list[_Side]) -> list[float]:
+    """Directions in [0, 90) of long walls, each with the one across it: means by length, and the axes."""
+    groups: list[tuple[float, list[tuple[float, float]]]] = [(0.0, [])]
+    for side in sorted(sides, key=lambda each: -each.length):
+        if side.length < LONG:
             continue
-        direction = lines.direction(angle, length)
-        middle = piece[len(piece) // 6 : len(piece) - len(piece) // 6]
-        offset = float((middle @ _normal(direction)).mean())
-        walls.append((direction, offset, length, piece[0]))
-    loop = _closed(_fewest(_joined(walls)), lines)
-    if loop is None or not 0.8 < _area(loop) / _area(outline) < 1.25:
-        return None
-    return loop
+        for first, members in groups:
+            away = (side.angle - first + 45) % 90 - 45
+            if abs(away) <= (ALIKE if members else AXIS):
+                members.append((away, side.length))
+                break
+        else:
+            groups.append((side.angle % 90, [(0.0, side.length)]))
+    found = [0.0]
+    for first, members in groups[1:]:
+        away, length = np.array(members).T
+        mean = (first + float(np.average(away, weights=length))) % 90
+        if min(mean, 90 - mean) > AXIS:
+            found.append(mean)
+    return found
+
+
+def _straight(sides: list[_Side], directions: list[float], known: list[tuple[float, float]]) -> Floats | None:
+    """Lines in place of an outline, those of earlier outlines (direction and place) where they nearly meet them."""
+    walls = []
+    for side in sides:
+        both = [turn for direction in directions for turn in (direction, direction + 90)]
+        direction = both[int(np.argmin([abs((side.angle - turn + 90) % 180 - 90) for turn in both]))]
+        middle = side.points[len(side.points) // 6 : len(side.points) - len(side.points) // 6]
+        walls.append((direction, float((middle @ _normal(direction)).mean()), side.length, side.points[0]))
+    placed = []
+    for direction, offset in _fewest(_joined(walls)):
+        same = [at for turn, at in known if turn == direction and abs(at - offset) < MEET]
+        placed.append((direction, same[0] if same else offset))
+    known += placed
+    return _corners(placed)
 
 
 def _joined(walls: list[tuple[float, float, float, Floats]]) -> list[tuple[float, float]]:
@@ -228,7 +241,7 @@ def _fewest(walls: list[tuple[float, float]]) -> list[tuple[float, float]]:
         for number in range(len(walls)):
             fewer = walls[:number] + walls[number + 1 :]
             there = _corners(fewer)
-            if there is not None and fewer[number - 1][0] != fewer[number % len(fewer)][0]:
+            if there is not None:
                 options.append((abs(abs(_area(there)) - abs(_area(corners))), number, there))
         if not options:
             break
@@ -237,11 +250,6 @@ def _fewest(walls: list[tuple[float, float]]) -> list[tuple[float, float]]:
             break
         walls, corners, moved = walls[:number] + walls[number + 1 :], there, moved + change
     return walls
-
-
-def _closed(walls: list[tuple[float, float]], lines: _Lines) -> Floats | None:
-    """The corners of walls, each on the line in use that it nearly meets; None as `_corners`."""
-    return _corners([(direction, lines.place(direction, offset)) for direction, offset in walls])
 
 
 def _corners(walls: list[tuple[float, float]]) -> Floats | None:

@@ -27,9 +27,9 @@ MARGIN = 2  # cells around the building
 # Straight walls are taken if they agree with the field in this share (intersection over union), if they cost no more
 # than this of the expected intersection over union, and if the volume stays within this share (our choice).
 AGREEMENT, LOSS, VOLUME = 0.8, 0.02, 0.05
-# Storeys are taken where blocks are not, or where this share of their walls is along no axis and the expected
-# intersection over union gains so much over blocks, which would stand in steps there (our choice).
-TURNED, GAIN = 0.25, 0.02
+# Storeys are taken where blocks are not, or where this share of their walls is along no axis and they agree with the
+# field by so much more than blocks, which stand in steps there (our choice).
+TURNED, GAIN = 0.25, 0.03
 REACH = 0.05  # nor may any side of its bounding box move by more than this: a spire is little volume, and seen by all
 
 Probability = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -88,7 +88,7 @@ def straighten(
     samples = sampled(stood.mesh, probability)
     before = expected_iou(_inside(stood.mesh, samples), samples.values)
 
-    def built(solid: Any, said: str, count: int) -> _Tried:
+    def built(solid: Any, said: str, count: dict[str, float]) -> _Tried:
         return _built(solid, said, count, samples, stood.mesh, before, agreement, loss, volume)
 
     tried = _Tried(None, "left as it was: no block of the field is likely and thick enough", {})
@@ -98,15 +98,15 @@ def straighten(
         if not found:
             continue
         roofs = ", ".join(dict.fromkeys(block.roof for block in found))
-        said = f"{len(found)} blocks ({roofs})"
-        tried = built(massing.solid(found, samples), said, len(found))
+        tried = built(massing.solid(found, samples), f"{len(found)} blocks ({roofs})", {"blocks": len(found)})
         if tried.mesh is not None:
             break
     plans = storeys.storeys(samples)
     turned = storeys.turned_share(plans)
     if plans and (tried.mesh is None or turned > TURNED):
-        other = built(storeys.solid(plans, samples), f"{len(plans)} storeys, {turned:.0%} of walls at an angle", 0)
-        if other.mesh is not None and (tried.mesh is None or other.gained(tried) >= GAIN):
+        said = f"{len(plans)} storeys ({turned:.0%} of their walls at an angle)"
+        other = built(storeys.solid(plans, samples), said, {"storeys": len(plans)})
+        if not tried.figures or (other.mesh is not None and (tried.mesh is None or other.gained(tried) >= GAIN)):
             tried = other
     agreed = tried.figures.get("agreement", 0.0)
     applied = tried.mesh is not None
@@ -124,14 +124,14 @@ class _Tried:
     figures: dict[str, float]
 
     def gained(self, other: _Tried) -> float:
-        """Expected intersection over union over that of another form."""
-        return self.figures["expected_iou_after"] - other.figures["expected_iou_after"]
+        """By how much more it agrees with the field than another form."""
+        return self.figures["agreement"] - other.figures["agreement"]
 
 
 def _built(
     solid: Any,  # manifold3d.Manifold, z up
     named: str,
-    count: int,
+    count: dict[str, float],
     samples: Samples,
     stood: Mesh,
     before: float,
@@ -150,8 +150,8 @@ def _built(
     grown = topology.volume(made) / topology.volume(stood) - 1
     ends = [made.vertices.min(0) - stood.vertices.min(0), made.vertices.max(0) - stood.vertices.max(0)]
     reach = float(np.abs(np.concatenate(ends)).max())
-    figures: dict[str, float] = {
-        "blocks": count, "agreement": agreed, "expected_iou_before": before, "expected_iou_after": after,
+    figures = {
+        **count, "agreement": agreed, "expected_iou_before": before, "expected_iou_after": after,
         "volume_change": grown, "faces_before": len(stood.faces), "faces_after": len(made.faces), "reach": reach,
     }  # fmt: skip
     why = ""

@@ -153,14 +153,14 @@ def score(
         try:
             result = answer(item.picture)
             asked[number] = result.prepared.image
-            rows.append(_figures(item, result, seed, samples))
+            row = _figures(item, result, seed, samples)
             if field is not None:
                 found = field(result.prepared.image)(item.points) >= level
-                rows[-1]["field_iou"] = occupancy_iou(found, item.occupied)
+                row["field_iou"] = occupancy_iou(found, item.occupied)
         except InputError as error:
-            rows.append({"iou": 0.0, "watertight": False, "solid": False, "refused": error.code})
-            if field is not None:
-                rows[-1]["field_iou"] = 0.0
+            row = {"iou": 0.0, "watertight": False, "solid": False, "refused": error.code}
+            row |= {} if field is None else {"field_iou": 0.0}
+        rows.append(row)
         rows[-1]["family"], rows[-1]["family_from"] = item.family, item.family_from
         # neither picture nor surface is needed any more, and there may be thousands of items
         seen.append(Item(item.name, item.family, item.family_from, item.picture[:0], item.points, item.occupied, None))

@@ -129,7 +129,7 @@ class VitruvioPipeline:
         return cls(model, runtime.choose(device, dtype), pose=pose, threshold=threshold, calibration=(offset, slope))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors (float16)."""
+        """Write config.json and model.safetensors (float16 but for what that cannot hold)."""
         more = {"pose": self.pose, "threshold": self.threshold, "calibration": list(self.calibration)}
         checkpoint.save_component(folder, self.model, asdict(self.model.config) | more)
 
@@ -250,11 +250,11 @@ class VitruvioPipeline:
         """From where the drawing was made, and how far the outlines agree there."""
         drawn = outline(prepared.image)
         around = self.pose != "quarter"  # only quarter turns put the camera of the training between +x and +z
-        if view is None and reading.projection is not None:
-            camera = nearest_camera(reading.projection, around=around)
-            return camera, seen_alike(mesh, camera, drawn)
         # a building that was learnt at any angle stands at any angle to a known view
         near = None if view is None or self.pose == "free" else (view[0] % 90, view[1])
+        if near is None and reading.projection is not None:
+            camera = nearest_camera(reading.projection, around=around)
+            return camera, seen_alike(mesh, camera, drawn)
         return fitted_camera(mesh, drawn, near=near, around=around)
 
     def field(self, image: NDArray[np.uint8], variant: int = 0, seed: int = 0) -> Field:

@@ -85,7 +85,7 @@ def nearest_camera(projection: NDArray[np.floating], *, around: bool = False) ->
     for corner in (0.0, 90.0, 180.0, 270.0) if around else (0.0,):
         for upright in (False, True):
             best = least_squares(
-                missed, (45, 20, 30), bounds=((1, 1, 1), (89, 60, 70)), x_scale=(20, 10, 20), max_nfev=25,
+                missed, (45, 20, 30), bounds=((1, 1, 1), (89, 80, 70)), x_scale=(20, 10, 20), max_nfev=25,
                 args=(corner, upright),
             )  # fmt: skip
             azimuth, elevation, lens = map(float, best.x)

@@ -17,6 +17,7 @@ from pipelines.core.errors import InputError
 from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.linework import CLEAN, Camera, Hand, draw, on_paper, sample_hand
 from pipelines.vitruvio.sketch import MARGIN, STROKE, prepare
+from pipelines.vitruvio.tracing import trace
 
 PHOTOS = os.environ.get("STUDIO_PHOTOS", "")
 Grey = NDArray[np.uint8]
@@ -195,3 +196,17 @@ def test_a_large_scan_gives_what_a_small_one_gives() -> None:
     assert agreement(found.image, expected.image) > 0.9
     assert found.box.w == pytest.approx(expected.box.w * 8, rel=0.02)
     assert all(max(layer.shape) <= 640 for layer in found.layers.values())
+
+
+def test_a_small_cross_keeps_its_four_arms_and_a_bump_is_no_stroke() -> None:
+    """Arms are as good as one another, whatever order the strokes are numbered in."""
+    cross = np.zeros((120, 120), np.uint8)
+    cv2.line(cross, (50, 50), (70, 70), [1.0], 5)
+    cv2.line(cross, (50, 70), (70, 50), [1.0], 5)
+    ends = np.concatenate([stroke[[0, -1]] for stroke in trace(cross > 0)])
+    for corner in ((50, 50), (70, 70), (50, 70), (70, 50)):
+        assert np.hypot(*(ends - corner).T).min() < 4
+    bumped = np.zeros((120, 120), np.uint8)
+    cv2.line(bumped, (10, 60), (110, 60), [1.0], 7)
+    cv2.circle(bumped, (60, 64), 3, [1.0], -1)
+    assert max(np.ptp(stroke[:, 1]) for stroke in trace(bumped > 0)) < 4
