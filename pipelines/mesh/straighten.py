@@ -1,23 +1,21 @@
 """Make the surface of a learned occupancy field look like a building, where the field supports it. Unit-free, y up.
 
 Source: none; our choice. A field of a drawing is blurred: walls bulge, edges are round. ``straighten`` reads it as
-upright blocks along the axes with flat, sloped or round roofs (see ``massing``), and where walls stand at other angles
-as storeys with plans of any angle (see ``storeys``), and takes either only if it tells the same building. Fields that
-neither describes stay as they are: to rebuild those costs whole wings.
+upright blocks with flat, sloped or round roofs (see ``massing``) and takes them only if they tell the same building.
+Fields that no such blocks describe stay as they are: to rebuild those costs whole wings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import PipelineError
 from pipelines.core.types import Mesh
-from pipelines.mesh import massing, storeys, topology
+from pipelines.mesh import massing, topology
 from pipelines.mesh.levelling import FLOAT32, finished, largest, levelled
 from pipelines.mesh.massing import Samples
 from pipelines.mesh.repair import Change
@@ -27,9 +25,6 @@ MARGIN = 2  # cells around the building
 # Straight walls are taken if they agree with the field in this share (intersection over union), if they cost no more
 # than this of the expected intersection over union, and if the volume stays within this share (our choice).
 AGREEMENT, LOSS, VOLUME = 0.8, 0.02, 0.05
-# Storeys are taken where blocks are not, or where this share of their walls is along no axis and they agree with the
-# field by so much more than blocks, which stand in steps there (our choice).
-TURNED, GAIN = 0.25, 0.03
 REACH = 0.05  # nor may any side of its bounding box move by more than this: a spire is little volume, and seen by all
 
 Probability = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -87,27 +82,15 @@ def straighten(
     stood = level(mesh)
     samples = sampled(stood.mesh, probability)
     before = expected_iou(_inside(stood.mesh, samples), samples.values)
-
-    def built(solid: Any, said: str, count: dict[str, float]) -> _Tried:
-        return _built(solid, said, count, samples, stood.mesh, before, agreement, loss, volume)
-
     tried = _Tried(None, "left as it was: no block of the field is likely and thick enough", {})
     # As few planes as the field allows: a ledge that a blurred wall left is seen by all, and meant by nobody.
     for care in massing.CARES:
         found = massing.blocks(samples, care)
         if not found:
             continue
-        roofs = ", ".join(dict.fromkeys(block.roof for block in found))
-        tried = built(massing.solid(found, samples), f"{len(found)} blocks ({roofs})", {"blocks": len(found)})
+        tried = _built(found, samples, stood.mesh, before, agreement, loss, volume)
         if tried.mesh is not None:
             break
-    plans = storeys.storeys(samples)
-    turned = storeys.turned_share(plans)
-    if plans and (tried.mesh is None or turned > TURNED):
-        said = f"{len(plans)} storeys ({turned:.0%} of their walls at an angle)"
-        other = built(storeys.solid(plans, samples), said, {"storeys": len(plans)})
-        if not tried.figures or (other.mesh is not None and (tried.mesh is None or other.gained(tried) >= GAIN)):
-            tried = other
     agreed = tried.figures.get("agreement", 0.0)
     applied = tried.mesh is not None
     change = Change("straighten", applied, tried.said, figures=tried.figures)
@@ -117,21 +100,15 @@ def straighten(
 
 @dataclass(frozen=True)
 class _Tried:
-    """What became of a form: a mesh, or None and why not."""
+    """What became of some blocks: a mesh, or None and why not."""
 
     mesh: Mesh | None
     said: str
     figures: dict[str, float]
 
-    def gained(self, other: _Tried) -> float:
-        """By how much more it agrees with the field than another form."""
-        return self.figures["agreement"] - other.figures["agreement"]
-
 
 def _built(
-    solid: Any,  # manifold3d.Manifold, z up
-    named: str,
-    count: dict[str, float],
+    found: list[massing.Block],
     samples: Samples,
     stood: Mesh,
     before: float,
@@ -139,10 +116,10 @@ def _built(
     loss: float,
     volume: float,
 ) -> _Tried:
-    """Take a form if the field and the levelled mesh say the same building; see ``straighten``."""
-    made = finished(largest(solid), FLOAT32)
+    """Unite blocks, and take them if the field and the levelled mesh say the same building; see ``straighten``."""
+    made = finished(largest(massing.solid(found, samples)), FLOAT32)
     if made is None:
-        return _Tried(None, f"left as it was: {named} make no one body on a flat base", {})
+        return _Tried(None, "left as it was: its blocks make no one body on a flat base", {})
     formed = _inside(made, samples)
     likely = samples.values >= 0.5
     agreed = float((formed & likely).sum() / max(1, (formed | likely).sum()))
@@ -150,8 +127,8 @@ def _built(
     grown = topology.volume(made) / topology.volume(stood) - 1
     ends = [made.vertices.min(0) - stood.vertices.min(0), made.vertices.max(0) - stood.vertices.max(0)]
     reach = float(np.abs(np.concatenate(ends)).max())
-    figures = {
-        **count, "agreement": agreed, "expected_iou_before": before, "expected_iou_after": after,
+    figures: dict[str, float] = {
+        "blocks": len(found), "agreement": agreed, "expected_iou_before": before, "expected_iou_after": after,
         "volume_change": grown, "faces_before": len(stood.faces), "faces_after": len(made.faces), "reach": reach,
     }  # fmt: skip
     why = ""
@@ -164,8 +141,9 @@ def _built(
     elif reach > REACH:
         why = f"end {reach:.3f} from where it does"
     if why:
-        return _Tried(None, f"left as it was: {named} {why}", figures)
-    said = f"{named} that agree with the field in {agreed:.1%}, volume {grown:+.1%}"
+        return _Tried(None, f"left as it was: {len(found)} blocks {why}", figures)
+    roofs = ", ".join(dict.fromkeys(block.roof for block in found))
+    said = f"{len(found)} blocks ({roofs}) that agree with the field in {agreed:.1%}, volume {grown:+.1%}"
     return _Tried(made, f"{said}, {len(stood.faces)} -> {len(made.faces)} triangles", figures)
 
 
