@@ -35,6 +35,7 @@ _KEPT_POINTS = 2048
 _FRESH = 4  # one drawing in so many is new
 _KEPT = 60_000  # drawings, about 30 kB each
 _NOWHERE = np.eye(3, 4)  # stands for a projection that is not known, and is not given on
+_INK, _LEAST_INK = 160, 40  # grey below which a pixel is ink, and how many a drawing has
 _HELD = 96  # drawings that the log's figure is of, from another stream than the 200 of the evaluation
 
 
@@ -119,10 +120,13 @@ def drawn_building(rng: Generator, shape: OccupancyConfig, pose: str, near: floa
         ``sketch`` (S, S) uint8, black on white; ``projection`` (3, 4) float64 of `draw_placed`; ``points`` (2048, 3)
         float16, as the published layout stores them; ``occupied`` (2048,) bool.
     """
-    building = sample_building(rng, pose=pose)
-    camera = sample_view(building, rng, policy=POLICIES[pose])
-    hand = sample_hand(rng, 0 if rng.random() < 0.15 else 1)
-    sketch, projection = draw_placed(building, camera, hand, rng, size=shape.picture_size)
+    while True:
+        building = sample_building(rng, pose=pose)
+        camera = sample_view(building, rng, policy=POLICIES[pose])
+        hand = sample_hand(rng, 0 if rng.random() < 0.15 else 1)
+        sketch, projection = draw_placed(building, camera, hand, rng, size=shape.picture_size)
+        if (sketch < _INK).sum() >= _LEAST_INK:  # a careless hand leaves a sheet blank now and then
+            break
     points, occupied = sample_points(building, rng, _KEPT_POINTS, near)
     return {"sketch": sketch, "projection": projection, "points": points.astype(np.float16), "occupied": occupied}
 
