@@ -159,7 +159,8 @@ def load_strict(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -
 
 
 def _check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
-    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    values = {key: value for key, value in state.items() if value.is_floating_point() and not value.is_meta}
+    bad = [key for key, value in values.items() if not bool(torch.isfinite(value).all())]
     if bad:
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise WeightsError(
