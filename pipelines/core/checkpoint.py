@@ -147,26 +147,28 @@ def load_strict(model: nn.Module, state: Mapping[str, Tensor], *, source: str) -
         *(f"{key}: {theirs[key]} instead of {ours[key]}" for key in ours if key in theirs and ours[key] != theirs[key]),
     ]
     if differences:
-        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise WeightsError(
             "weights.mismatch",
             f"These weights do not fit {type(model).__name__}",
-            seen=f"{source}: " + "; ".join(differences[:5]) + more,
+            seen=f"{source}: {_first_five(differences)}",
             remedy="Choose the checkpoint of this architecture and size",
         )
     _check_finite(state, source=source)
     model.load_state_dict(state, strict=True)
 
 
+def _first_five(said: Sequence[str]) -> str:
+    return "; ".join(said[:5]) + (f" and {len(said) - 5} more" if len(said) > 5 else "")
+
+
 def _check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
     values = {key: value for key, value in state.items() if value.is_floating_point() and not value.is_meta}
     bad = [key for key, value in values.items() if not bool(torch.isfinite(value).all())]
     if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise WeightsError(
             "weights.not-finite",
             "These weights hold infinite values or NaN",
-            seen=f"{source}: {', '.join(bad[:5])}{more}",
+            seen=f"{source}: {_first_five(bad)}",
             remedy="Fetch or export them again; a value beyond 65,504 does not survive float16",
         )
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -84,6 +86,9 @@ def projected(projection: Tensor, points: Tensor) -> Tensor:
     return (flat[..., :2] / flat[..., 2:].clamp(min=NEAREST)).clamp(-2, 2)
 
 
-def mirrored(projection: Tensor) -> Tensor:
-    """What takes points to the mirror image of a picture, from what takes points mirrored at x = z to the picture."""
-    return (projection * projection.new_tensor([[-1.0], [1.0], [1.0]]))[..., [2, 1, 0, 3]]
+def mirrored(projection: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What takes points to the mirror image of a picture, from what takes points mirrored at x = z to the picture.
+
+    (3, 4) -> (3, 4); its own inverse.
+    """
+    return (projection * [[-1], [1], [1]])[:, [2, 1, 0, 3]]

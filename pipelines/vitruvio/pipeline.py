@@ -281,15 +281,17 @@ class VitruvioPipeline:
             field_of(self.model, c[i : i + 1].float(), latent, None if local is None else local.of(i))
             for i in range(len(pictures))
         ]
-        views = [] if local is None else [local.projection[0]]
-        if local is not None and both:
-            views.append(mirrored(local.projection[1]))
-        if variant == 2 and both:
-            return Reading(_mirrored(fields[1]), _as_array(views[1:]))
+        views = [None, None] if local is None else list(local.projection.double().cpu().numpy())
         if not both:
-            return Reading(fields[0], _as_array(views))
+            return Reading(fields[0], views[0])
         plain, other = fields[0], _mirrored(fields[1])
-        return Reading(lambda points: np.asarray((plain(points) + other(points)) / 2, np.float32), _as_array(views))
+        view, other_view = views[0], None if views[1] is None else mirrored(views[1])
+        if variant == 2:
+            return Reading(other, other_view)
+        return Reading(
+            lambda points: np.asarray((plain(points) + other(points)) / 2, np.float32),
+            None if view is None or other_view is None else (view + other_view) / 2,
+        )
 
     def _latent(self, variant: int, seed: int) -> Tensor | None:
         if not self.model.config.z_dim or variant == 0:
@@ -324,11 +326,6 @@ def probability(
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
-
-
-def _as_array(views: list[Tensor]) -> NDArray[np.float64] | None:
-    """The mean of projections; None of none."""
-    return torch.stack(views).mean(0).double().cpu().numpy() if views else None
 
 
 def _mirrored(logits: Field) -> Field:

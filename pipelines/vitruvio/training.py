@@ -26,6 +26,7 @@ from pipelines.core.runtime import Runtime
 from pipelines.synthetic.buildings import POSES, QUERY, sample_building, sample_points
 from pipelines.synthetic.linework import draw_placed, sample_hand, sample_view
 from pipelines.vitruvio import dataset
+from pipelines.vitruvio.local import mirrored as mirrored_projection
 from pipelines.vitruvio.network import CONFIGS, OccupancyConfig, OccupancyNetwork
 from pipelines.vitruvio.preparation import pose_of
 
@@ -204,7 +205,7 @@ def sample(
         sketch, projection = _moved(sketch, projection, rng.uniform(0.92, 1.05), rng.uniform(-0.04, 0.04, 2))
     if mirrored:
         sketch, points = sketch[:, ::-1], np.ascontiguousarray(points[:, ::-1])
-        projection = (projection * [[-1], [1], [1]])[:, [2, 1, 0, 3]]
+        projection = mirrored_projection(projection)
     found = {
         "picture": sketch[None].astype(np.float32) / np.float32(255),
         "points": points,
