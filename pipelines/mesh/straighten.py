@@ -70,7 +70,7 @@ def straighten(
         probability: Called once with (N, 3) float32 points, N at most ``BUDGET``; returns (N,) float32 in [0, 1].
         agreement: Least intersection over union with the field at one half.
         loss: Most that the expected intersection over union with the field may fall below that of the levelled mesh.
-        volume: Most that the volume may change, as a share.
+        volume: Most that the volume may change, as a share of what ``mesh`` bounds: the flat base has a part in it.
 
     Returns:
         The mesh, the changes of ``level`` and one named ``straighten``.
@@ -80,6 +80,7 @@ def straighten(
         InputError: As ``level``.
     """
     stood = level(mesh)
+    enclosed = topology.volume(mesh)
     samples = sampled(stood.mesh, probability)
     before = expected_iou(_inside(stood.mesh, samples), samples.values)
     tried = _Tried(None, "left as it was: no block of the field is likely and thick enough", {})
@@ -88,7 +89,7 @@ def straighten(
         found = massing.blocks(samples, care)
         if not found:
             continue
-        tried = _built(found, samples, stood.mesh, before, agreement, loss, volume)
+        tried = _built(found, samples, stood.mesh, enclosed, before, agreement, loss, volume)
         if tried.mesh is not None:
             break
     agreed = tried.figures.get("agreement", 0.0)
@@ -111,6 +112,7 @@ def _built(
     found: list[massing.Block],
     samples: Samples,
     stood: Mesh,
+    enclosed: float,
     before: float,
     agreement: float,
     loss: float,
@@ -124,7 +126,7 @@ def _built(
     likely = samples.values >= 0.5
     agreed = float((formed & likely).sum() / max(1, (formed | likely).sum()))
     after = expected_iou(formed, samples.values)
-    grown = topology.volume(made) / topology.volume(stood) - 1
+    grown = topology.volume(made) / enclosed - 1
     ends = [made.vertices.min(0) - stood.vertices.min(0), made.vertices.max(0) - stood.vertices.max(0)]
     reach = float(np.abs(np.concatenate(ends)).max())
     figures: dict[str, float] = {
