@@ -159,6 +159,54 @@ def edited_outside_mask(before: NDArray[np.uint8], after: NDArray[np.uint8], mas
     return int(((before != after).any(2) & (mask == 0)).sum())
 
 
+def pixel_f1(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """F1 of the pixels that are marked in one picture; 0 where the truth marks none, as published.
+
+    Args:
+        found: (H, W) bool.
+        truth: (H, W) bool.
+
+    Raises:
+        InputError: ``metrics.size`` if they differ in size.
+    """
+    if found.shape != truth.shape:
+        raise InputError("metrics.size", "These masks differ in size", seen=f"{found.shape} and {truth.shape}")
+    right = int((found & truth).sum())
+    return 2 * right / max(1, int(found.sum()) + int(truth.sum()))
+
+
+def roc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The receiver operating characteristic.
+
+    Args:
+        scores: (N,), larger where the answer is rather yes.
+        positive: (N,) bool, with both answers among them.
+
+    Returns:
+        False and true positive rates, both from 0 to 1, one entry for each different score and one for none.
+
+    Raises:
+        InputError: ``metrics.one-class`` if all or none are positive.
+    """
+    yes = int(positive.sum())
+    if not 0 < yes < len(positive):
+        raise InputError("metrics.one-class", "A ROC needs both kinds of items", seen=f"{yes} of {len(positive)}")
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # equal scores are one step
+    hits = np.cumsum(positive[order])[last]
+    return (
+        np.concatenate([[0.0], (last + 1 - hits) / (len(positive) - yes)]),
+        np.concatenate([[0.0], hits / yes]),
+    )
+
+
+def auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Area under `roc`: how often a positive item scores higher than another, ties counted half."""
+    false, true = roc(scores, positive)
+    return float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2)
+
+
 def _check_pair(a: NDArray, b: NDArray) -> None:
     if a.shape != b.shape or a.ndim not in (2, 3):
         raise InputError("metrics.images", "Two pictures of different size cannot be compared", seen=(a.shape, b.shape))

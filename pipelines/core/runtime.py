@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from pipelines.core.errors import PipelineError
 
 Network = TypeVar("Network", bound=nn.Module)
+BIAS_ELEMENTS = 1 << 23  # of the additive bias of `biased_attention` that exist at once
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -115,6 +116,42 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if q.device.type == "cpu" and q.requires_grad:
         return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) @ v
     return F.scaled_dot_product_attention(q, k, v)
+
+
+def biased_attention(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Attention over a grid of tokens with decomposed relative positions, added from the unscaled queries.
+
+    The bias of all pairs is the largest thing there would be in memory (0.8 GB for 64 x 64 tokens and 12 heads), so it
+    is made for some rows of queries at a time.
+
+    Args:
+        q: (B, heads, h * w, D); so are ``k`` and ``v``.
+        k: Keys.
+        v: Values.
+        rows: (h, h, D) relative positions by the query's row and the key's.
+        columns: (w, w, D) the same along columns.
+
+    Returns:
+        (B, heads, h * w, D).
+    """
+    batch, heads, tokens, depth = q.shape
+    height, width = len(rows), len(columns)
+    grid = q.reshape(batch, heads, height, width, depth)
+    step = max(1, BIAS_ELEMENTS // (batch * heads * width * tokens))
+    parts = []
+    for top in range(0, height, step):
+        asked = grid[:, :, top : top + step]
+        down = torch.einsum("bnhwd,hkd->bnhwk", asked, rows[top : top + step].to(q.dtype))
+        across = torch.einsum("bnhwd,wkd->bnhwk", asked, columns.to(q.dtype))
+        bias = (down[..., :, None] + across[..., None, :]).reshape(batch, heads, -1, tokens)
+        parts.append(_masked_attention(asked.reshape(batch, heads, -1, depth), k, v, bias))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+
+def _masked_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    if q.device.type == "cpu" and q.requires_grad:  # see `attention`
+        return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
 def attention_backend(device: torch.device) -> str:

@@ -26,8 +26,6 @@ BODY25_NAMES = (
     "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe",
     "right_heel",
 )  # fmt: skip
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 PIXEL_STD = 200.0
 PADDING = 1.25
 BLUR_KERNEL = 11
@@ -88,13 +86,6 @@ def crop(picture: NDArray[np.uint8], matrix: NDArray[np.float32], image_size: tu
     """Bilinear crop with a black border, (H, W, 3) uint8 -> (height, width, 3) uint8."""
     warped = cv2.warpAffine(picture, matrix, (image_size[1], image_size[0]), flags=cv2.INTER_LINEAR)
     return np.asarray(warped, np.uint8)
-
-
-def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, H, W, 3) uint8 RGB -> (N, 3, H, W) float32, ImageNet mean 0 and deviation 1."""
-    mean, deviation = np.asarray(IMAGENET_MEAN, np.float32), np.asarray(IMAGENET_STD, np.float32)
-    scaled = (crops.astype(np.float32) / np.float32(255) - mean) / deviation
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)
 
 
 def argmax_keypoints(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

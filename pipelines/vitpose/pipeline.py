@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipelines.core import checkpoint, runtime
+from pipelines.core import checkpoint, imagenet, runtime
 from pipelines.core.errors import WeightsError
 from pipelines.core.types import Box, Image, OnStep, Pose, report
 from pipelines.vitpose import decoding
@@ -77,7 +77,7 @@ class VitPosePipeline:
     @torch.inference_mode()
     def heatmaps(self, crops: NDArray[np.uint8], *, flip: bool) -> NDArray[np.float32]:
         """(N, H, W, 3) uint8 crops -> (N, K, H/4, W/4) float32 heat-maps."""
-        x = torch.from_numpy(decoding.normalise(crops)).to(self.runtime.device)
+        x = torch.from_numpy(imagenet.normalised(crops)).to(self.runtime.device)
         with self.runtime.autocast():
             maps = flip_average(self.model, x) if flip else self.model(x)
         return maps.float().cpu().numpy()

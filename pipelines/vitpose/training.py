@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipelines.core import checkpoint, training
+from pipelines.core import checkpoint, imagenet, training
 from pipelines.core.augment import is_validation, recolour
 from pipelines.core.errors import InputError
 from pipelines.core.runtime import Runtime
-from pipelines.vitpose.decoding import COCO_FLIP, IMAGENET_MEAN, IMAGENET_STD
+from pipelines.vitpose.decoding import COCO_FLIP
 from pipelines.vitpose.network import CONFIGS, VitPose
 
 # LSP joint order -> COCO index: ankles, knees, hips, wrists, elbows, shoulders, each with its person-centric side.
@@ -124,7 +124,7 @@ def augmented(example: Example, size: tuple[int, int], sigma: float, rng: np.ran
         y, x = rng.integers(0, height - h), rng.integers(0, width - w)
         image[y : y + h, x : x + w] = rng.uniform(0, 1, 3)
     small = np.array([(width // 4 - 1) / (width - 1), (height // 4 - 1) / (height - 1)], np.float32)
-    normal = (image - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
+    normal = (image - np.asarray(imagenet.MEAN, np.float32)) / np.asarray(imagenet.STD, np.float32)
     return {
         "image": np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32),
         "target": heatmaps(points.astype(np.float32) * small, (height // 4, width // 4), sigma),

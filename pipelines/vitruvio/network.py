@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipelines.core import imagenet
 from pipelines.vitruvio.local import Local, LocalFeatures, projected
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STAGES = 4  # of a ResNet, two blocks each
 BLOCKS = 5  # of a decoder
 LATENT_HIDDEN = 128
@@ -148,7 +148,7 @@ class PictureEncoder(nn.Module):
         """What the first convolution sees."""
         if self.channels == 1:
             return 1 - picture
-        mean, std = (picture.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (picture.new_tensor(values).view(1, 3, 1, 1) for values in (imagenet.MEAN, imagenet.STD))
         return (picture - mean) / std
 
 

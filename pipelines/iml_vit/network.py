@@ -1,0 +1,424 @@
+"""IML-ViT: a windowed plain ViT, a simple feature pyramid and a small head that marks manipulated pixels.
+
+Source: Ma, Du, Jiang, Du, Zhou, "IML-ViT: Benchmarking Image Manipulation Localization by Vision Transformer", 2023;
+SunnyHaze/IML-ViT 07dd2be (MIT) for names, shapes and constants. Parameter names follow that repository. The backbone is
+that of Li et al., "Exploring Plain Vision Transformer Backbones for Object Detection", ECCV 2022.
+
+What is computed otherwise, with the same result: decomposed relative positions become the additive mask of a fused
+attention kernel, a block of queries at a time; position tables are resized once per size, not per forward; the head's
+1x1 convolution, being linear, runs on each level before it is enlarged instead of on all five enlarged ones.
+
+Our own options, whose defaults leave the published network untouched: ``stem="noise"`` replaces the 16x16 patch
+convolution by fixed high-pass residuals beside the colours and residual blocks (a linear patch needs the 12,000
+pictures and the pre-training that the authors have, and what betrays an edit is noise, not content), with shortcuts
+from 1/4 and 1/8 of the resolution into the pyramid; the tokens, heads and windows may be fewer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipelines.core.blocks import ResidualBlock
+from pipelines.core.runtime import biased_attention
+
+LEVELS = (2, 3, 4, 5)  # of the pyramid, by the power of two that divides the resolution; the sixth has no weights
+STEM_WIDTHS = (32, 64, 96, 160)  # at 1/2, 1/4, 1/8 and 1/16 of the input
+SATURATED = 3.0  # residuals beyond this many grey levels are edges of the content, not noise (our choice)
+
+
+@dataclass(frozen=True)
+class ImlVitConfig:
+    """Constructor values of one network.
+
+    Attributes:
+        input_size: Side of the square input in pixels; a multiple of 16.
+        embed: Width of the transformer.
+        depth: Number of blocks.
+        heads: Attention heads.
+        window: Side of a window in tokens.
+        global_blocks: Blocks that attend to everything.
+        mlp_ratio: Width of the feed-forward layer over ``embed``.
+        drop_path: Largest stochastic-depth rate, growing linearly with depth (training only).
+        fpn: Channels of the pyramid.
+        fused: Channels of the head.
+        norm: Of the head: ``BN``, ``LN`` or ``IN``.
+        dropout: Of the head (training only).
+        positions: Side of the learnt position table in tokens; 14 is that of a ViT at 224 pixels.
+        stem: ``patch`` (published) or ``noise`` (ours).
+    """
+
+    input_size: int = 1024
+    embed: int = 768
+    depth: int = 12
+    heads: int = 12
+    window: int = 14
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.1
+    fpn: int = 256
+    fused: int = 256
+    norm: str = "BN"
+    dropout: float = 0.5
+    positions: int = 14
+    stem: str = "patch"
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of (B, C, H, W), eps 1e-6, as in ConvNeXt."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        rows = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
+        return rows.permute(0, 3, 1, 2)
+
+
+class PatchEmbed(nn.Module):
+    """One 16x16 convolution with stride 16, as published."""
+
+    def __init__(self, embed: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, embed, 16, 16)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, 3, H, W) -> (B, embed, H/16, W/16), and no shortcuts."""
+        return self.proj(x), ()
+
+
+class NoiseStem(nn.Module):
+    """Colours and high-pass residuals through residual blocks down to 1/16.
+
+    The three fixed kernels (first and second order along both axes, and the 5x5 "KV" one) are those of the steganalysis
+    rich model that Zhou et al., "Learning Rich Features for Image Manipulation Detection", CVPR 2018 use.
+    """
+
+    def __init__(self, embed: int) -> None:
+        super().__init__()
+        self.register_buffer("residuals", _high_pass(), persistent=False)
+        first, *others = STEM_WIDTHS
+        self.colours = nn.Conv2d(3, first, 5, 2, 2, bias=False)
+        self.noise = nn.Conv2d(9, first, 5, 2, 2, bias=False)
+        self.enter = nn.Sequential(nn.BatchNorm2d(first), nn.ReLU(inplace=True), ResidualBlock(first, first))
+        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in itertools.pairwise((first, *others)))
+        self.proj = nn.Conv2d(STEM_WIDTHS[-1], embed, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, 3, H, W) -> (B, embed, H/16, W/16), and what was seen at 1/4 and 1/8."""
+        residuals: Tensor = self.residuals  # type: ignore[assignment]
+        # 58 grey levels are about one standard deviation of the normalised input in each channel.
+        noise = F.conv2d(x * 58.0, residuals.to(x.dtype), padding=2, groups=3).clamp(-SATURATED, SATURATED)
+        x = self.enter(self.colours(x) + self.noise(noise))
+        seen = []
+        for block in self.down:
+            x = block(x)
+            seen.append(x)
+        return self.proj(x), (seen[0], seen[1])
+
+
+def _high_pass() -> Tensor:
+    """(9, 1, 5, 5): each of three kernels for each of three colours."""
+    first = torch.zeros(5, 5)
+    first[1:4, 1:4] = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
+    square = torch.tensor(
+        [[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]]
+    )
+    line = torch.zeros(5, 5)
+    line[2, 1:4] = torch.tensor([1.0, -2, 1]) / 2
+    return torch.stack([first, square / 12, line]).repeat(3, 1, 1)[:, None]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over a grid, with relative positions along both axes learnt apart."""
+
+    def __init__(self, embed: int, heads: int, size: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(embed, 3 * embed)
+        self.proj = nn.Linear(embed, embed)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, embed // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, embed // heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C); H and W at most the size that the tables are for."""
+        b, h, w, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = biased_attention(q, k, v, _relative(self.rel_pos_h, h), _relative(self.rel_pos_w, w))
+        return self.proj(mixed.transpose(1, 2).reshape(b, h, w, c))
+
+
+def _relative(table: Tensor, size: int) -> Tensor:
+    """(2N - 1, D) by distance, from -(N - 1) to N - 1 -> (size, size, D) by query and key."""
+    middle = table.shape[0] // 2
+    places = torch.arange(size, device=table.device)
+    return table[places[:, None] - places[None, :] + middle]
+
+
+class Mlp(nn.Module):
+    """Two linear layers with exact GELU between."""
+
+    def __init__(self, embed: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed, hidden)
+        self.fc2 = nn.Linear(hidden, embed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block that attends within windows, or to everything where ``window`` is 0."""
+
+    def __init__(self, config: ImlVitConfig, number: int) -> None:
+        super().__init__()
+        self.window = 0 if number in config.global_blocks else config.window
+        self.norm1 = nn.LayerNorm(config.embed, eps=1e-6)
+        self.attn = Attention(config.embed, config.heads, self.window or config.input_size // 16)
+        self.norm2 = nn.LayerNorm(config.embed, eps=1e-6)
+        self.mlp = Mlp(config.embed, int(config.embed * config.mlp_ratio))
+        self.drop_path = config.drop_path * number / max(1, config.depth - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        y = self.norm1(x)
+        if self.window:
+            # Padded after the norm, with zeros that are attended to like any token: so it was trained.
+            windows, padded = split_windows(y, self.window)
+            y = join_windows(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
+        else:
+            y = self.attn(y)
+        x = x + self._drop(y)
+        return x + self._drop(self.mlp(self.norm2(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if not self.training or self.drop_path == 0:
+            return x
+        keep = 1 - self.drop_path
+        return x * (torch.rand(len(x), 1, 1, 1, device=x.device) < keep) / keep
+
+
+def split_windows(x: Tensor, side: int) -> tuple[Tensor, tuple[int, int]]:
+    """(B, H, W, C) -> (B * windows, side, side, C), zero-padded at the bottom and right, and the padded (H, W)."""
+    b, h, w, c = x.shape
+    x = F.pad(x, (0, 0, 0, -w % side, 0, -h % side))
+    rows, columns = x.shape[1] // side, x.shape[2] // side
+    x = x.reshape(b, rows, side, columns, side, c).transpose(2, 3)
+    return x.reshape(-1, side, side, c), (rows * side, columns * side)
+
+
+def join_windows(x: Tensor, side: int, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Undo `split_windows`."""
+    rows, columns = padded[0] // side, padded[1] // side
+    x = x.reshape(-1, rows, columns, side, side, x.shape[-1]).transpose(2, 3)
+    return x.reshape(-1, *padded, x.shape[-1])[:, : size[0], : size[1]]
+
+
+class Encoder(nn.Module):
+    """The plain ViT; there is no norm behind the last block."""
+
+    def __init__(self, config: ImlVitConfig) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(config.embed) if config.stem == "patch" else NoiseStem(config.embed)
+        # The first position is that of a class token, which masked-autoencoder weights have and this network lacks.
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.positions**2 + 1, config.embed))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.blocks = nn.ModuleList(Block(config, number) for number in range(config.depth))
+        self._resized: tuple[tuple[object, ...], Tensor] | None = None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, 3, H, W) -> (B, C, H/16, W/16), and the stem's shortcuts."""
+        x, seen = self.patch_embed(x)
+        x = x.permute(0, 2, 3, 1)
+        x = x + self._places(x.shape[1], x.shape[2])
+        for block in self.blocks:
+            x = block(x)
+        return x.permute(0, 3, 1, 2), seen
+
+    def _places(self, height: int, width: int) -> Tensor:
+        """The position table at (1, H, W, C), resized once as long as neither it nor the size changes."""
+        table = self.pos_embed
+        if torch.is_grad_enabled() and table.requires_grad:
+            return _resized(table, height, width)
+        version = 0 if table.is_inference() else table._version  # averaging writes into it while it is in eval mode
+        key = (height, width, table.data_ptr(), version, table.device, table.dtype)
+        if self._resized is None or self._resized[0] != key:
+            self._resized = (key, _resized(table, height, width))
+        return self._resized[1]
+
+
+def _resized(table: Tensor, height: int, width: int) -> Tensor:
+    side = round((table.shape[1] - 1) ** 0.5)
+    grid = table[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    if (side, side) != (height, width):
+        grid = F.interpolate(grid, (height, width), mode="bicubic", align_corners=False)
+    return grid.permute(0, 2, 3, 1)
+
+
+class Lateral(nn.Module):
+    """A convolution without bias, then a channel norm, under the names that the published state dict has."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
+        nn.init.kaiming_uniform_(self.weight, a=1)
+        self.norm = ChannelNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        return self.norm(F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2))
+
+
+class Pyramid(nn.Module):
+    """Strides 4, 8, 16, 32 and 64 out of the one feature of stride 16."""
+
+    def __init__(self, config: ImlVitConfig) -> None:
+        super().__init__()
+        wide, half, quarter, out = config.embed, config.embed // 2, config.embed // 4, config.fpn
+
+        def tail(channels: int) -> tuple[nn.Module, nn.Module]:
+            return Lateral(channels, out, 1), Lateral(out, out, 3)
+
+        self.simfp_2 = nn.Sequential(
+            nn.ConvTranspose2d(wide, half, 2, 2), ChannelNorm(half), nn.GELU(), nn.ConvTranspose2d(half, quarter, 2, 2),
+            *tail(quarter),
+        )  # fmt: skip
+        self.simfp_3 = nn.Sequential(nn.ConvTranspose2d(wide, half, 2, 2), *tail(half))
+        self.simfp_4 = nn.Sequential(*tail(wide))
+        self.simfp_5 = nn.Sequential(nn.MaxPool2d(2, 2), *tail(wide))
+        self.shortcuts = nn.ModuleList(
+            nn.Conv2d(width, out, 1) for width in (STEM_WIDTHS[1:3] if config.stem == "noise" else ())
+        )
+
+    def forward(self, x: Tensor, seen: tuple[Tensor, ...] = ()) -> list[Tensor]:
+        """(B, C, h, w) -> five (B, fpn, ...) at 4h, 2h, h, h/2 and h/4."""
+        levels = [getattr(self, f"simfp_{level}")(x) for level in LEVELS]
+        for number, (shortcut, fine) in enumerate(zip(self.shortcuts, seen, strict=True)):
+            levels[number] = levels[number] + shortcut(fine)
+        return [*levels, levels[-1][:, :, ::2, ::2]]
+
+
+class Head(nn.Module):
+    """All levels at the finest one's size, fused to one logit a pixel. No activation between."""
+
+    def __init__(self, config: ImlVitConfig) -> None:
+        super().__init__()
+        self.linear_fuse = nn.Conv2d((len(LEVELS) + 1) * config.fpn, config.fused, 1)
+        self.norm: nn.Module = {
+            "BN": lambda: nn.BatchNorm2d(config.fused),
+            "LN": lambda: ChannelNorm(config.fused),
+            "IN": lambda: nn.InstanceNorm2d(config.fused, affine=True, track_running_stats=True),
+        }[config.norm]()
+        self.dropout = nn.Dropout(config.dropout)
+        self.linear_predict = nn.Conv2d(config.fused, 1, 1)
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Levels of `Pyramid` -> (B, 1, 4h, 4w) logits."""
+        size = levels[0].shape[2:]
+        # In the reference's order: the coarsest level comes last.
+        weights = self.linear_fuse.weight.split(levels[0].shape[1], 1)
+        fused = F.conv2d(levels[0], weights[0], self.linear_fuse.bias)
+        for level, weight in zip(levels[1:], weights[1:], strict=True):
+            part = F.conv2d(level, weight)
+            fused = fused + F.interpolate(part, size, mode="bilinear", align_corners=False)
+        return self.linear_predict(self.dropout(self.norm(fused)))
+
+
+class ImlVit(nn.Module):
+    """Logits of manipulation of one normalised picture."""
+
+    def __init__(self, config: ImlVitConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder_net = Encoder(config)
+        self.featurePyramid_net = Pyramid(config)  # the published state dict's name
+        self.predict_head = Head(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict.
+
+        Args:
+            x: (B, 3, H, W) float32, ImageNet-normalised; H and W multiples of 32, at most ``input_size``.
+
+        Returns:
+            (B, 1, H/4, W/4) logits; `probability` enlarges them.
+        """
+        return self.predict_head(self.featurePyramid_net(*self.encoder_net(x)))
+
+
+def probability(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 1, h, w) logits -> (B, 1, H, W) float32 probabilities: enlarged first, then the sigmoid, as published."""
+    return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False).sigmoid()
+
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict as ours: the names are the same, and nothing has to go.
+
+    Both forms are taken: the released bare one, and the training checkpoint that nests it under ``model``, which
+    `checkpoint.read_state_dict` opens.
+    """
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def config_of(state: Mapping[str, Tensor], *, instance: bool = False) -> ImlVitConfig:
+    """Read the constructor values of a published network off its shapes.
+
+    Args:
+        state: See `from_published`.
+        instance: Whether the head's norm is an instance norm, which leaves no trace in names or shapes. It matters for
+            training only: with running statistics, both norms compute the same afterwards.
+
+    Raises:
+        KeyError: if a tensor that every such network has is absent.
+    """
+    embed = state["encoder_net.patch_embed.proj.weight"].shape[0]
+    tables = {
+        int(key.split(".")[2]): value.shape
+        for key, value in state.items()
+        if key.startswith("encoder_net.blocks.") and key.endswith("rel_pos_h")
+    }
+    sides = {number: (shape[0] + 1) // 2 for number, shape in tables.items()}
+    widest = max(sides.values())
+    head = "predict_head.norm."
+    norm = "LN" if f"{head}running_mean" not in state else "IN" if instance else "BN"
+    return ImlVitConfig(
+        input_size=16 * widest,
+        embed=embed,
+        depth=1 + max(tables),
+        heads=embed // tables[0][1],
+        window=min(sides.values()),
+        global_blocks=tuple(number for number, side in sorted(sides.items()) if side == widest),
+        mlp_ratio=state["encoder_net.blocks.0.mlp.fc1.weight"].shape[0] / embed,
+        fpn=state["featurePyramid_net.simfp_4.0.weight"].shape[0],
+        fused=state["predict_head.linear_fuse.weight"].shape[0],
+        norm=norm,
+        positions=round((state["encoder_net.pos_embed"].shape[1] - 1) ** 0.5),
+    )
+
+
+CONFIGS = {
+    "official": ImlVitConfig(),
+    "starter": ImlVitConfig(
+        input_size=512,
+        embed=192,
+        depth=8,
+        heads=6,
+        window=8,
+        global_blocks=(1, 3, 5, 7),
+        drop_path=0.05,
+        fpn=64,
+        fused=96,
+        dropout=0.0,
+        positions=16,
+        stem="noise",
+    ),
+}

@@ -1,0 +1,35 @@
+"""Pictures as the network takes them.
+
+Source: SunnyHaze/IML-ViT 07dd2be (MIT): zeros are added at the bottom and right first, and normalised with the rest, so
+that the padding is not 0 but about -2.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core import imagenet
+from pipelines.core.types import Image
+
+INSIDE = 127.5  # the mean of a published mask's channels above which a pixel is manipulated
+
+
+def padded(array: NDArray[Any], side: int) -> NDArray[Any]:
+    """(h, w, ...) -> (side, side, ...): zeros at the bottom and right; what is larger is cut off there."""
+    array = array[:side, :side]
+    empty = [(0, side - array.shape[0]), (0, side - array.shape[1])]
+    return np.pad(array, empty + [(0, 0)] * (array.ndim - 2))
+
+
+def prepared(picture: Image, side: int) -> NDArray[np.float32]:
+    """(h, w, 3) uint8 RGB -> (3, side, side) float32."""
+    return imagenet.normalised(padded(picture, side)[None])[0]
+
+
+def mask_of(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """A published mask, (H, W) or (H, W, C) uint8, as (H, W) bool."""
+    grey = picture if picture.ndim == 2 else picture.mean(2)
+    return np.asarray(grey > INSIDE)
