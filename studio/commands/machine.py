@@ -39,6 +39,7 @@ def ui(
     command = [
         sys.executable, "-m", "streamlit", "run", str(page_file()), f"--server.port={port}", f"--server.address={host}",
         f"--server.headless={'false' if browser else 'true'}", "--browser.gatherUsageStats=false",
+        "--server.showEmailPrompt=false",  # else the first start waits in the terminal for an address to be typed
     ]  # fmt: skip
     done = subprocess.run(command, env={**os.environ, "STUDIO_HOME": str(chosen.home)}, check=False)
     raise typer.Exit(done.returncode)
