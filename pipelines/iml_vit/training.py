@@ -1,0 +1,192 @@
+"""Training IML-ViT: on photographs that are tampered with as it goes, or on a published data set of tampered ones.
+
+Loss and optimiser are those of the paper (AdamW, weight decay 0.05, betas 0.9 and 0.999; 1e-4 for the published
+network, down along a cosine). Ours is the procedural source, because no data set may be shipped or fetched: every step
+tampers with other photographs (synthetic/tampering.py), one picture in five is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipelines.core import checkpoint, training
+from pipelines.core.augment import is_validation
+from pipelines.core.errors import InputError
+from pipelines.core.metrics import auc, pixel_f1
+from pipelines.core.runtime import Runtime
+from pipelines.core.types import Image
+from pipelines.iml_vit.losses import edge_mask, losses
+from pipelines.iml_vit.network import CONFIGS, ImlVit, probability
+from pipelines.iml_vit.photographs import Photographs
+from pipelines.iml_vit.preprocess import padded, prepared
+from pipelines.synthetic import tampering
+
+BoolMask = NDArray[np.bool_]
+
+UNTOUCHED = 0.2  # share of pictures that are left alone
+MARGIN = 1.3  # a piece of up to this many sides is tampered with and then cut: regions may end at the border
+GRID = 8  # pieces are cut at multiples of JPEG's blocks, where the tiles of whole pictures lie too
+HELD = 160  # pictures of the validation that is logged while training
+BETAS = (0.9, 0.999)
+LR = {"official": 1e-4, "starter": 6e-4}
+
+
+def sample(photographs: Photographs, side: int, rng: np.random.Generator) -> tuple[Image, BoolMask]:
+    """A picture, (h, w, 3) uint8 with h and w at most ``side``, and its (h, w) mask, which is empty if left alone."""
+    source, donor = (photographs.draw(rng, int(side * rng.uniform(1, MARGIN))) for _ in range(2))
+    if rng.random() < UNTOUCHED:
+        picture, _ = tampering.authentic(source.picture, rng)
+        mask = np.zeros(picture.shape[:2], bool)
+    else:
+        made = tampering.tamper(source, donor, rng)
+        picture, mask = made.picture, made.mask
+    top, left = (GRID * int(rng.integers(0, max(0, length - side) // GRID + 1)) for length in mask.shape)
+    piece = slice(top, top + side), slice(left, left + side)
+    return picture[piece], mask[piece]
+
+
+def as_batch_item(picture: Image, mask: BoolMask, side: int) -> dict[str, Any]:
+    """What the loss takes: image (3, side, side), mask and edge (1, side, side), all float32.
+
+    The edge is found before the padding, so that the picture's border is none.
+    """
+    edge = edge_mask(mask)
+    return {
+        "image": prepared(picture, side),
+        "mask": padded(mask.astype(np.float32), side)[None],
+        "edge": padded(edge.astype(np.float32), side)[None],
+    }
+
+
+def turned(picture: Image, mask: BoolMask, rng: np.random.Generator) -> tuple[Image, BoolMask]:
+    """Both by the same of the eight turns and mirrorings."""
+    turns, mirror = int(rng.integers(4)), rng.random() < 0.5
+    picture, mask = np.rot90(picture, turns), np.rot90(mask, turns)
+    if mirror:
+        picture, mask = picture[:, ::-1], mask[:, ::-1]
+    return np.ascontiguousarray(picture), np.ascontiguousarray(mask)
+
+
+def mask_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """The paper's loss of a batch, and its two parts."""
+    logits = model(batch["image"].contiguous(memory_format=torch.channels_last))
+    everywhere, edge = losses(logits, batch["mask"], batch["edge"])
+    return everywhere + edge, {"bce": float(everywhere.detach()), "edge": float(edge.detach())}
+
+
+@torch.inference_mode()
+def quick_score(
+    model: nn.Module, items: Sequence[dict[str, Any]], runtime: Runtime, batch: int = 8
+) -> dict[str, float]:
+    """Pixel F1 at one half, pooled pixel AUC, and image AUC by the 99th percentile, of items of `as_batch_item`."""
+    maps = []
+    for start in range(0, len(items), batch):
+        x = torch.from_numpy(np.stack([item["image"] for item in items[start : start + batch]])).to(runtime.device)
+        with runtime.autocast():
+            logits = model(x.contiguous(memory_format=torch.channels_last))
+        maps.append(probability(logits, (x.shape[2], x.shape[3])).cpu().numpy()[:, 0])
+    found = np.concatenate(maps)
+    truth = np.stack([item["mask"][0] for item in items]) > 0.5
+    tampered = np.asarray(truth.any((1, 2)))
+    scores = np.quantile(found.reshape(len(found), -1), 0.99, axis=1)
+    pairs = zip(found[tampered], truth[tampered], strict=True)
+    return {
+        "val_f1": round(float(np.mean([pixel_f1(chance > 0.5, inside) for chance, inside in pairs])), 4),
+        "val_auc_pixel": round(auc(found[:, ::4, ::4].ravel(), truth[:, ::4, ::4].ravel()), 4),
+        "val_auc_image": round(auc(scores, tampered), 4),
+    }
+
+
+def train(
+    data: Sequence[str | Path],
+    folder: str | Path,
+    config: training.TrainConfig,
+    runtime: Runtime,
+    *,
+    network: str = "starter",
+    side: int = 0,
+    start: str | Path | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train a network and write its weights.
+
+    Args:
+        data: Folders of photographs, see photographs.py.
+        folder: Run folder: log, resumable state, weights.
+        config: Bounds and optimiser settings.
+        runtime: Device and dtype.
+        network: One of ``CONFIGS``.
+        side: Of the training pictures in pixels; 0 takes the network's input. Smaller ones make more steps, and the
+            relative positions of a network trained on them are those of the middle of its tables.
+        start: Folder of weights to train further, or a file of masked-autoencoder weights for the encoder.
+        log: Receives one line now and then.
+
+    Returns:
+        Folder of the weights.
+
+    Raises:
+        InputError: ``train.network``, ``train.side``, or what `Photographs` raises.
+        PipelineError, WeightsError: as `training.fit` and `checkpoint.load_strict`.
+    """
+    if network not in CONFIGS:
+        raise InputError("train.network", "There is no such network", seen=network, remedy=f"One of {tuple(CONFIGS)}")
+    shape = CONFIGS[network]
+    side = side or shape.input_size
+    if side % 64 or not 64 <= side <= shape.input_size:
+        raise InputError(
+            "train.side", "Training pictures cannot have this side", seen=side,
+            remedy=f"A multiple of 64 up to {shape.input_size}",
+        )  # fmt: skip
+    photographs = Photographs(data, keep=lambda stem: not is_validation(stem))
+    others = Photographs(data, keep=is_validation)
+    log(f"{len(photographs)} photographs to train on, {len(others)} held out")
+    rng = np.random.default_rng((config.seed, 1))
+    held = [as_batch_item(*sample(others, side, rng), side) for _ in range(HELD)] if len(others) > 1 else []
+
+    def draw(rng: np.random.Generator) -> dict[str, Any]:
+        return as_batch_item(*turned(*sample(photographs, side, rng), rng), side)
+
+    torch.manual_seed(config.seed)
+    model = ImlVit(shape)
+    if start is not None:
+        begin(model, start)
+    chosen = asdict(config) | {"betas": BETAS, "lr": LR[network] if config.lr is None else config.lr}
+    model = training.fit(
+        model,
+        mask_loss,
+        draw,
+        folder,
+        training.TrainConfig(**chosen),
+        runtime,
+        evaluate=(lambda model: quick_score(model, held, runtime)) if held else None,
+        log=log,
+    )
+    checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
+    return Path(folder) / "weights"
+
+
+def begin(model: ImlVit, start: str | Path) -> None:
+    """Load weights to train further: a folder of ours, or the encoder's from a masked autoencoder's file.
+
+    Raises:
+        WeightsError: ``weights.mismatch``.
+    """
+    path = Path(start)
+    if path.is_dir():
+        checkpoint.load_strict(model, checkpoint.read_state_dict(path / checkpoint.WEIGHTS), source=str(path))
+        return
+    own = model.encoder_net.state_dict()
+    known = checkpoint.read_state_dict(path)
+    # A masked autoencoder has no relative positions, and a class token and last norm that this network lacks.
+    missing = {name: value for name, value in own.items() if name not in known and ".rel_pos_" in name}
+    checkpoint.load_strict(
+        model.encoder_net, {name: known[name] for name in own if name in known} | missing, source=str(path)
+    )
