@@ -140,20 +140,29 @@ def _high_pass() -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention over a grid, with relative positions along both axes learnt apart."""
 
-    def __init__(self, embed: int, heads: int, size: int) -> None:
+    def __init__(self, embed: int, heads: int, size: int, window: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.window = heads, window
         self.qkv = nn.Linear(embed, 3 * embed)
         self.proj = nn.Linear(embed, embed)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, embed // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, embed // heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C); H and W at most the size that the tables are for."""
-        b, h, w, c = x.shape
-        q, k, v = self.qkv(x).reshape(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        """(B, H, W, C) -> (B, H, W, C); without windows H and W are at most the size that the tables are for."""
+        qkv, size = self.qkv(x), (x.shape[1], x.shape[2])
+        if not self.window:
+            return self.proj(self._mixed(qkv))
+        # The published code pads with zeros that are attended to like any token. Their projection is its bias.
+        windows, padded = split_windows(qkv, self.window, self.qkv.bias)
+        return self.proj(join_windows(self._mixed(windows), self.window, padded, size))
+
+    def _mixed(self, qkv: Tensor) -> Tensor:
+        """(B, H, W, 3C) -> (B, H, W, C)."""
+        b, h, w, c = qkv.shape
+        q, k, v = qkv.reshape(b, h * w, 3, self.heads, c // 3 // self.heads).permute(2, 0, 3, 1, 4)
         mixed = biased_attention(q, k, v, _relative(self.rel_pos_h, h), _relative(self.rel_pos_w, w))
-        return self.proj(mixed.transpose(1, 2).reshape(b, h, w, c))
+        return mixed.transpose(1, 2).reshape(b, h, w, c // 3)
 
 
 def _relative(table: Tensor, size: int) -> Tensor:
@@ -181,23 +190,16 @@ class Block(nn.Module):
 
     def __init__(self, config: ImlVitConfig, number: int) -> None:
         super().__init__()
-        self.window = 0 if number in config.global_blocks else config.window
+        window = 0 if number in config.global_blocks else config.window
         self.norm1 = nn.LayerNorm(config.embed, eps=1e-6)
-        self.attn = Attention(config.embed, config.heads, self.window or config.input_size // 16)
+        self.attn = Attention(config.embed, config.heads, window or config.input_size // 16, window)
         self.norm2 = nn.LayerNorm(config.embed, eps=1e-6)
         self.mlp = Mlp(config.embed, int(config.embed * config.mlp_ratio))
         self.drop_path = config.drop_path * number / max(1, config.depth - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        y = self.norm1(x)
-        if self.window:
-            # Padded after the norm, with zeros that are attended to like any token: so it was trained.
-            windows, padded = split_windows(y, self.window)
-            y = join_windows(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
-        else:
-            y = self.attn(y)
-        x = x + self._drop(y)
+        x = x + self._drop(self.attn(self.norm1(x)))
         return x + self._drop(self.mlp(self.norm2(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -207,11 +209,23 @@ class Block(nn.Module):
         return x * (torch.rand(len(x), 1, 1, 1, device=x.device) < keep) / keep
 
 
-def split_windows(x: Tensor, side: int) -> tuple[Tensor, tuple[int, int]]:
-    """(B, H, W, C) -> (B * windows, side, side, C), zero-padded at the bottom and right, and the padded (H, W)."""
+def split_windows(x: Tensor, side: int, fill: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Cut a grid of tokens into squares.
+
+    Args:
+        x: (B, H, W, C).
+        side: Of a window.
+        fill: (C,) token that pads the grid at the bottom and right.
+
+    Returns:
+        (B * windows, side, side, C), and the padded (H, W).
+    """
     b, h, w, c = x.shape
-    x = F.pad(x, (0, 0, 0, -w % side, 0, -h % side))
-    rows, columns = x.shape[1] // side, x.shape[2] // side
+    rows, columns = -(-h // side), -(-w // side)
+    if (rows * side, columns * side) != (h, w):
+        whole = fill.to(x.dtype).expand(b, rows * side, columns * side, c).clone()
+        whole[:, :h, :w] = x
+        x = whole
     x = x.reshape(b, rows, side, columns, side, c).transpose(2, 3)
     return x.reshape(-1, side, side, c), (rows * side, columns * side)
 
@@ -220,7 +234,8 @@ def join_windows(x: Tensor, side: int, padded: tuple[int, int], size: tuple[int,
     """Undo `split_windows`."""
     rows, columns = padded[0] // side, padded[1] // side
     x = x.reshape(-1, rows, columns, side, side, x.shape[-1]).transpose(2, 3)
-    return x.reshape(-1, *padded, x.shape[-1])[:, : size[0], : size[1]]
+    # A layer that follows would multiply picture row by picture row if rows did not lie one behind the other.
+    return x.reshape(-1, *padded, x.shape[-1])[:, : size[0], : size[1]].contiguous()
 
 
 class Encoder(nn.Module):

@@ -23,9 +23,12 @@ from pipelines.core.errors import InputError
 from pipelines.core.metrics import auc, pixel_f1
 from pipelines.core.runtime import Runtime
 from pipelines.core.types import Image
+from pipelines.iml_vit import calibration, evaluation_set, inference
+from pipelines.iml_vit.calibration import Calibration
 from pipelines.iml_vit.losses import edge_mask, losses
 from pipelines.iml_vit.network import CONFIGS, ImlVit, probability
 from pipelines.iml_vit.photographs import Photographs
+from pipelines.iml_vit.pipeline import ImlVitPipeline
 from pipelines.iml_vit.preprocess import padded, prepared
 from pipelines.synthetic import tampering
 
@@ -35,6 +38,7 @@ UNTOUCHED = 0.2  # share of pictures that are left alone
 MARGIN = 1.3  # a piece of up to this many sides is tampered with and then cut: regions may end at the border
 GRID = 8  # pieces are cut at multiples of JPEG's blocks, where the tiles of whole pictures lie too
 HELD = 160  # pictures of the validation that is logged while training
+CALIBRATED, FEWEST = 400, 40  # photographs at most, and at least, that thresholds are fixed on
 BETAS = (0.9, 0.999)
 LR = {"official": 1e-4, "starter": 6e-4}
 
@@ -159,7 +163,7 @@ def train(
     if start is not None:
         begin(model, start)
     chosen = asdict(config) | {"betas": BETAS, "lr": LR[network] if config.lr is None else config.lr}
-    model = training.fit(
+    trained: Any = training.fit(
         model,
         mask_loss,
         draw,
@@ -169,8 +173,39 @@ def train(
         evaluate=(lambda model: quick_score(model, held, runtime)) if held else None,
         log=log,
     )
-    checkpoint.save_component(Path(folder) / "weights", model, asdict(shape))
+    pipeline = ImlVitPipeline(trained, runtime)
+    pipeline.calibration = calibrated(pipeline, data, log)
+    pipeline.save_pretrained(Path(folder) / "weights")
     return Path(folder) / "weights"
+
+
+def calibrated(
+    pipeline: ImlVitPipeline, data: Sequence[str | Path], log: Callable[[str], None] = lambda line: None
+) -> Calibration | None:
+    """Fix thresholds and score on the part of the photographs that neither training nor figures use.
+
+    Returns:
+        None, and says so, where that part has fewer than ``FEWEST`` photographs.
+
+    Raises:
+        InputError: ``input.unreadable``.
+    """
+    try:
+        items = [item for *_, item in evaluation_set.items(data, "calibration", limit=CALIBRATED)]
+    except InputError as error:
+        if error.code != "data.empty":
+            raise
+        items = []
+    # The kind that is never trained on must not help to choose a threshold either.
+    items = [item for item in items if item.tampered.kind != tampering.HELD_OUT]
+    if len(items) < FEWEST:
+        log(f"not calibrated: {len(items)} photographs are held out for that, {FEWEST} are needed")
+        return None
+    maps, plain = (
+        [inference.logits_of(pipeline.model, picture, pipeline.runtime) for picture in pictures]
+        for pictures in ([item.tampered.picture for item in items], [item.authentic for item in items])
+    )
+    return calibration.fit(maps, [item.tampered.mask for item in items], plain)
 
 
 def begin(model: ImlVit, start: str | Path) -> None:
