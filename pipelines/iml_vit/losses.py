@@ -36,6 +36,23 @@ def edge_mask(mask: NDArray[Any], width: int = EDGE_WIDTH) -> NDArray[np.bool_]:
     return grown & eaten
 
 
+def overlap_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """One minus the soft F1 of each picture that holds a manipulated pixel, their mean (Dice; our addition).
+
+    A mean over all pixels hardly notices a region of one in thirty: it is right where all are called untouched. The
+    published recipe has 200 epochs to find out.
+
+    Args:
+        logits: (B, 1, h, w), enlarged here to the mask's size.
+        mask: (B, 1, H, W) float32, 1 inside.
+    """
+    chance = F.interpolate(logits.float(), mask.shape[2:], mode="bilinear", align_corners=False).sigmoid()
+    held = (chance * mask).sum((1, 2, 3))
+    each = 1 - (2 * held + 1) / (chance.sum((1, 2, 3)) + mask.sum((1, 2, 3)) + 1)
+    there = mask.amax((1, 2, 3))
+    return (each * there).sum() / there.sum().clamp(min=1)
+
+
 def losses(logits: Tensor, mask: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
     """Both parts of the loss.
 

@@ -23,15 +23,17 @@ SMALLEST = 64
 class Photographs:
     """Photographs at random, or one after the other. Their files' bytes stay in memory, decoded pictures do not."""
 
-    def __init__(self, folders: Sequence[str | Path], *, keep: Callable[[str], bool] = lambda stem: True) -> None:
+    def __init__(self, folders: Sequence[str | Path], *, keep: Callable[[str], bool] = lambda stem: True,
+                 fewest: int = 2) -> None:  # fmt: skip
         """Find them.
 
         Args:
             folders: Searched at any depth; ``labels`` folders hold no photographs.
             keep: Takes a file's stem; False leaves it out.
+            fewest: How many must be kept: a splice needs two.
 
         Raises:
-            InputError: ``data.empty`` if fewer than two pictures are kept: a splice needs two.
+            InputError: ``data.empty`` if fewer are.
         """
         found = sorted(
             path
@@ -39,7 +41,7 @@ class Photographs:
             for path in Path(folder).rglob("*")
             if path.suffix.lower() in SUFFIXES and "labels" not in path.parts and keep(path.stem)
         )
-        if len(found) < 2:
+        if len(found) < fewest:
             raise InputError(
                 "data.empty", "There are not enough photographs in these folders",
                 seen=f"{len(found)} in {', '.join(str(folder) for folder in folders)}",

@@ -23,9 +23,11 @@ from pipelines.core.errors import InputError
 from pipelines.core.metrics import auc, pixel_f1
 from pipelines.core.runtime import Runtime
 from pipelines.core.types import Image
-from pipelines.iml_vit import calibration, evaluation_set, inference
+from pipelines.iml_vit import calibration, dataset, evaluation_set, inference
+from pipelines.iml_vit.augmentation import augmented
 from pipelines.iml_vit.calibration import Calibration
-from pipelines.iml_vit.losses import edge_mask, losses
+from pipelines.iml_vit.dataset import LabelledPicture
+from pipelines.iml_vit.losses import edge_mask, losses, overlap_loss
 from pipelines.iml_vit.network import CONFIGS, ImlVit, probability
 from pipelines.iml_vit.photographs import Photographs
 from pipelines.iml_vit.pipeline import ImlVitPipeline
@@ -52,6 +54,11 @@ def sample(photographs: Photographs, side: int, rng: np.random.Generator) -> tup
     else:
         made = tampering.tamper(source, donor, rng)
         picture, mask = made.picture, made.mask
+    return _piece(picture, mask, side, rng)
+
+
+def _piece(picture: Image, mask: BoolMask, side: int, rng: np.random.Generator) -> tuple[Image, BoolMask]:
+    """At most ``side`` pixels each way of both."""
     top, left = (GRID * int(rng.integers(0, max(0, length - side) // GRID + 1)) for length in mask.shape)
     piece = slice(top, top + side), slice(left, left + side)
     return picture[piece], mask[piece]
@@ -79,11 +86,15 @@ def turned(picture: Image, mask: BoolMask, rng: np.random.Generator) -> tuple[Im
     return np.ascontiguousarray(picture), np.ascontiguousarray(mask)
 
 
-def mask_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """The paper's loss of a batch, and its two parts."""
+def mask_loss(model: nn.Module, batch: dict[str, Tensor], overlap: float = 0.0) -> tuple[Tensor, dict[str, float]]:
+    """The paper's loss of a batch, with so much of `overlap_loss` on top, and its parts."""
     logits = model(batch["image"].contiguous(memory_format=torch.channels_last))
     everywhere, edge = losses(logits, batch["mask"], batch["edge"])
-    return everywhere + edge, {"bce": float(everywhere.detach()), "edge": float(edge.detach())}
+    parts = {"bce": float(everywhere.detach()), "edge": float(edge.detach())}
+    if not overlap:
+        return everywhere + edge, parts
+    missed = overlap_loss(logits, batch["mask"])
+    return everywhere + edge + overlap * missed, {**parts, "overlap": float(missed.detach())}
 
 
 @torch.inference_mode()
@@ -117,19 +128,22 @@ def train(
     *,
     network: str = "starter",
     side: int = 0,
+    overlap: float = 0.0,
     start: str | Path | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a network and write its weights.
 
     Args:
-        data: Folders of photographs, see photographs.py.
+        data: Folders of photographs, which are tampered with as it goes (photographs.py), or of labelled data sets,
+            which get the paper's augmentations (dataset.py); not both.
         folder: Run folder: log, resumable state, weights.
         config: Bounds and optimiser settings.
         runtime: Device and dtype.
         network: One of ``CONFIGS``.
         side: Of the training pictures in pixels; 0 takes the network's input. Smaller ones make more steps, and the
             relative positions of a network trained on them are those of the middle of its tables.
+        overlap: Weight of `losses.overlap_loss`, which is not the paper's.
         start: Folder of weights to train further, or a file of masked-autoencoder weights for the encoder.
         log: Receives one line now and then.
 
@@ -137,7 +151,7 @@ def train(
         Folder of the weights.
 
     Raises:
-        InputError: ``train.network``, ``train.side``, or what `Photographs` raises.
+        InputError: ``train.network``, ``train.side``, ``train.data``, or what `Photographs` and `dataset.listed` raise.
         PipelineError, WeightsError: as `training.fit` and `checkpoint.load_strict`.
     """
     if network not in CONFIGS:
@@ -149,14 +163,10 @@ def train(
             "train.side", "Training pictures cannot have this side", seen=side,
             remedy=f"A multiple of 64 up to {shape.input_size}",
         )  # fmt: skip
-    photographs = Photographs(data, keep=lambda stem: not is_validation(stem))
-    others = Photographs(data, keep=is_validation)
-    log(f"{len(photographs)} photographs to train on, {len(others)} held out")
-    rng = np.random.default_rng((config.seed, 1))
-    held = [as_batch_item(*sample(others, side, rng), side) for _ in range(HELD)] if len(others) > 1 else []
+    source, held, procedural = _source(data, side, config.seed, log)
 
     def draw(rng: np.random.Generator) -> dict[str, Any]:
-        return as_batch_item(*turned(*sample(photographs, side, rng), rng), side)
+        return as_batch_item(*source(rng), side)
 
     torch.manual_seed(config.seed)
     model = ImlVit(shape)
@@ -165,7 +175,7 @@ def train(
     chosen = asdict(config) | {"betas": BETAS, "lr": LR[network] if config.lr is None else config.lr}
     trained: Any = training.fit(
         model,
-        mask_loss,
+        lambda model, batch: mask_loss(model, batch, overlap),
         draw,
         folder,
         training.TrainConfig(**chosen),
@@ -174,9 +184,53 @@ def train(
         log=log,
     )
     pipeline = ImlVitPipeline(trained, runtime)
-    pipeline.calibration = calibrated(pipeline, data, log)
+    pipeline.calibration = calibrated(pipeline, data, log) if procedural else None
     pipeline.save_pretrained(Path(folder) / "weights")
     return Path(folder) / "weights"
+
+
+Draw = Callable[[np.random.Generator], tuple[Image, BoolMask]]
+
+
+def _source(
+    data: Sequence[str | Path], side: int, seed: int, log: Callable[[str], None]
+) -> tuple[Draw, list[dict[str, Any]], bool]:
+    """What draws a training picture, the items that are scored while training, and whether it tampers by itself."""
+    rng = np.random.default_rng((seed, 1))
+    found = [_labelled(Path(folder)) for folder in data]
+    items = [item for part in found if part is not None for item in part]
+    if items and None in found:
+        raise InputError(
+            "train.data", "Photographs and labelled data sets cannot be trained on together",
+            seen=", ".join(str(folder) for folder in data),
+            remedy="Train on the one, then on the other with --set start=DIR",
+        )  # fmt: skip
+    if items:
+        kept = [item for item in items if not is_validation(item.stem)]
+        others = [item for item in items if is_validation(item.stem)][:HELD]
+        log(f"{len(kept)} labelled pictures to train on, {len(items) - len(kept)} held out")
+        held = [as_batch_item(*_piece(*dataset.read(item), side, rng), side) for item in others]
+
+        def labelled(rng: np.random.Generator) -> tuple[Image, BoolMask]:
+            picture, mask = dataset.read(kept[rng.integers(len(kept))])
+            return _piece(*augmented(picture, mask, rng), side, rng)
+
+        return labelled, held, False
+    photographs = Photographs(data, keep=lambda stem: not is_validation(stem))
+    reserve = Photographs(data, keep=is_validation, fewest=0)
+    log(f"{len(photographs)} photographs to train on, {len(reserve)} held out")
+    held = [as_batch_item(*sample(reserve, side, rng), side) for _ in range(HELD)] if len(reserve) > 1 else []
+    return lambda rng: turned(*sample(photographs, side, rng), rng), held, True
+
+
+def _labelled(folder: Path) -> list[LabelledPicture] | None:
+    """The items of a published data set; None of any other folder."""
+    try:
+        return dataset.listed(folder)[1]
+    except InputError as error:
+        if error.code != "data.layout":
+            raise
+        return None
 
 
 def calibrated(
