@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studio import registry, settings, store
+from studio import registry, settings, targets
 from studio.engine import Engine, OnProgress
 from studio.store import Artefact
 
@@ -60,7 +60,7 @@ class Studio:
         """
         row = registry.kind(kind)
         chosen = self.engine.settings
-        target = store.target_for(
+        target = targets.target_for(
             output, row.formats, registry.default_name(row, files), preferred=chosen.format, quality=chosen.quality,
             force=force, layers=layers,
         )  # fmt: skip

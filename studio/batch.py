@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import InputError, PipelineError
-from studio import errors, media, recipe, registry, sidecar, store
+from studio import errors, media, recipe, registry, sidecar, store, targets
 from studio.engine import Engine, OnProgress
 
 
@@ -136,11 +136,11 @@ def _one(
     }
 
 
-def _target(engine: Engine, item: Item, line: Line, *, force: bool) -> store.Target:
+def _target(engine: Engine, item: Item, line: Line, *, force: bool) -> targets.Target:
     row = registry.kind(line.kind)
     # Joined as text: a Path would forget a slash at the end, which says that a folder is meant.
-    output = os.path.join(item.folder, line.output or f"{item.id}{store.SUFFIX_OF[row.formats[0]]}")
-    return store.target_for(
+    output = os.path.join(item.folder, line.output or f"{item.id}{targets.SUFFIX_OF[row.formats[0]]}")
+    return targets.target_for(
         output, row.formats, item.id, preferred=engine.settings.format, quality=engine.settings.quality, force=force
     )
 

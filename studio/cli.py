@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from studio import errors
-from studio.commands import building, data, files, learning, machine, making, queueing, weighing
+from studio.commands import building, checking, data, files, learning, machine, making, proving, queueing, weighing
 
 app = typer.Typer(
     name="studio",
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (making, building, files, learning, machine):
+for group in (making, building, files, checking, proving, learning, machine):
     group.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(weighing.app, name="weights")

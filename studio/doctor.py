@@ -196,6 +196,19 @@ def _settings() -> Iterator[Check]:
         )
 
 
+def _credentials() -> Iterator[Check]:
+    from studio import credentials, provenance, settings
+
+    place = credentials.place_of(settings.load())
+    found = credentials.peek(place)
+    if found is None:
+        yield Check("credentials", "seal", "note", "the studio's own certificate is made when it first seals a result")
+        return
+    provenance.prove(found)
+    whose = "this studio's own, not from a public authority" if place.certificate is None else str(place.certificate)
+    yield Check("credentials", "seal", "ok", f"{found.name}, until {found.until:%Y-%m-%d}; {whose}")
+
+
 GROUPS: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
     ("machine", _machine),
     ("compute", _compute),
@@ -203,6 +216,7 @@ GROUPS: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
     ("tools", _tools),
     ("weights", _weights),
     ("settings", _settings),
+    ("credentials", _credentials),
 )
 
 

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import Cancelled, WeightsError
 from pipelines.core.types import Finding
-from studio import __version__, media, meshes, recipe, registry, weights
+from studio import __version__, credentials, media, meshes, recipe, registry, weights
 from studio.errors import UsageError
 from studio.recipe import InputRef, Recipe
 from studio.settings import Settings
-from studio.store import Artefact, Store, Target, reference
+from studio.store import Artefact, Store, reference
+from studio.targets import Target
 from studio.weights import Resolved
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Engine:
     @property
     def store(self) -> Store:
         """The workspace."""
-        return Store(self.settings.home)
+        return Store(self.settings.home, credentials.place_of(self.settings))
 
     # -- drafting
 

@@ -131,6 +131,31 @@ class SketchSettings(_Settings):
     """Settings of ``building-plan``: none."""
 
 
+class CheckSettings(_Settings):
+    """Settings of ``check``: none."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What content credentials truthfully say of a kind's results.
+
+    Attributes:
+        source: How they come about, a key of `studio.provenance.SOURCE_TYPES`:
+            ``compositeWithTrainedAlgorithmicMedia`` for a photo that a network changed in part,
+            ``trainedAlgorithmicMedia`` for something shown that a network made up,
+            ``trainedAlgorithmicData`` for what a network found in a photo: labels, joints, a mask. These show nothing,
+            also where a PNG holds them, and no reader should call them a made-up picture;
+            ``algorithmicallyEnhanced`` for a user's own work changed by a fixed procedure, ``algorithmicMedia`` for
+            what such a procedure made new. Neither has learnt anything.
+        parent: The slot that is edited; empty if the result is something new.
+        parts: Slots that are placed in it. All other inputs were only looked at.
+    """
+
+    source: str
+    parent: str = ""
+    parts: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A row.
@@ -144,6 +169,7 @@ class Kind:
         own: Those that a user's own folder can replace, the main one first.
         runner: ``module:function`` taking a `Call` and returning a `Product`; imported when it runs.
         formats: Possible outputs, the default first.
+        origin: What its content credentials say.
     """
 
     name: str
@@ -154,6 +180,7 @@ class Kind:
     own: tuple[str, ...]
     runner: str
     formats: tuple[str, ...]
+    origin: Origin
 
     def run(self, call: Call) -> Product:
         """Import the runner and call it."""
@@ -180,10 +207,11 @@ KINDS: dict[str, Kind] = {
             "Dress the person in the garment",
             TryOnSettings,
             (_PERSON, _GARMENT, Slot("mask", "mask", "what may change, white on black", required=False)),
-            _TRYON,
+            (*_TRYON, "iml-vit"),
             ("viton-hd",),
             "studio.runners.tryon:run",
             PICTURES,
+            Origin("compositeWithTrainedAlgorithmicMedia", "person", ("garment",)),
         ),
         Kind(
             "mask",
@@ -194,6 +222,7 @@ KINDS: dict[str, Kind] = {
             ("viton-hd",),
             "studio.runners.tryon:plan",
             ("png",),
+            Origin("trainedAlgorithmicData"),
         ),
         Kind(
             "pose",
@@ -204,6 +233,7 @@ KINDS: dict[str, Kind] = {
             ("pose", "parsing"),
             "studio.runners.person:pose",
             ("json",),
+            Origin("trainedAlgorithmicData"),
         ),
         Kind(
             "parse",
@@ -214,6 +244,18 @@ KINDS: dict[str, Kind] = {
             ("parsing", "pose"),
             "studio.runners.person:parse",
             ("png",),
+            Origin("trainedAlgorithmicData"),
+        ),
+        Kind(
+            "check",
+            "Which pixels of a picture may have been manipulated, as a heat map",
+            CheckSettings,
+            (Slot("picture", "photo", "picture to look at"),),
+            ("iml-vit",),
+            ("iml-vit",),
+            "studio.runners.forensics:run",
+            ("png",),
+            Origin("trainedAlgorithmicData"),
         ),
         Kind(
             "building",
@@ -224,6 +266,7 @@ KINDS: dict[str, Kind] = {
             ("vitruvio",),
             "studio.runners.building:run",
             meshes.FORMATS,
+            Origin("trainedAlgorithmicMedia"),
         ),
         Kind(
             "building-plan",
@@ -234,6 +277,7 @@ KINDS: dict[str, Kind] = {
             ("vitruvio",),
             "studio.runners.building:plan",
             ("png",),
+            Origin("algorithmicallyEnhanced", "sketch"),
         ),
         Kind(
             "passport",
@@ -244,6 +288,7 @@ KINDS: dict[str, Kind] = {
             (),
             "studio.runners.mesh:examine",
             ("json",),
+            Origin("algorithmicMedia"),
         ),
         Kind(
             "repair",
@@ -254,6 +299,7 @@ KINDS: dict[str, Kind] = {
             (),
             "studio.runners.mesh:repair",
             meshes.FORMATS,
+            Origin("algorithmicallyEnhanced", "mesh"),
         ),
     )
 }

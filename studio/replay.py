@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.core.errors import InputError, PipelineError, WeightsError
 from pipelines.core.types import Mesh
-from studio import media, meshes, registry, sealing, sidecar, store
+from studio import media, meshes, registry, sealing, sidecar, store, targets
 from studio.engine import Engine, OnProgress
 from studio.errors import UsageError
 from studio.sidecar import Sidecar
@@ -103,7 +103,7 @@ def rerun(
     shown = _content(path, seal)
     draft = engine.reopen(seal.recipe, path.resolve().parent)
     row = registry.kind(seal.recipe.kind)
-    target = store.target_for(
+    target = targets.target_for(
         out if out is not None else path, row.formats, path.stem, format=seal.output.format if out is None else None,
         quality=seal.output.quality, force=force,
     )  # fmt: skip
@@ -176,6 +176,10 @@ def lines(told: dict[str, Any]) -> list[str]:
         outside = edit.get("changed_outside_mask")
         count = "not measured (JPEG)" if outside is None else outside
         rows.append(("edited", f"{edit.get('mask_pixels')} pixels in the mask; outside it changed: {count}"))
+    loop = receipt.get("closed_loop")
+    if isinstance(loop, dict):
+        inside, found = loop.get("detected_inside_declared"), loop.get("declared_found")
+        rows.append(("detector", f"share of what it marks that was declared: {inside}; of the declared found: {found}"))
     passport = receipt.get("passport")
     if isinstance(passport, dict):
         size, verdict = passport.get("size_mm"), "printable" if passport.get("printable") else "not printable"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pipelines.core.types import Mesh
-from studio import meshes, pictures, sidecar
-from studio.recipe import Recipe
+from studio import meshes, pictures, provenance, registry, sidecar
+from studio.certificates import Signing
+from studio.provenance import Ingredient, Relationship, Sealed
+from studio.recipe import InputRef, Recipe
 from studio.registry import Edit, Product
 from studio.sidecar import Output, Sidecar
 
@@ -100,7 +103,49 @@ def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
     return pictures.embed(body, format, seal.text())
 
 
-def mesh_as(data: bytes, seal: Sidecar, format: str) -> bytes:
+def sign(data: bytes, seal: Sidecar, name: str, read: Callable[[InputRef], bytes | None], signing: Signing) -> Sealed:
+    """The file with its content credentials, the last change to its bytes.
+
+    Args:
+        data: The file with its sidecar inside.
+        seal: That sidecar.
+        name: Of the file.
+        read: Gives the bytes of an input, or None.
+        signing: Who signs.
+
+    Raises:
+        UsageError: ``credentials.unusable``; ``recipe.kind``.
+    """
+    recipe, origin = seal.recipe, registry.kind(seal.recipe.kind).origin
+    ingredients = [
+        Ingredient(slot, ref.name, ref.sha256, _relationship(slot, origin), read(ref))
+        for slot, ref in recipe.inputs.items()
+    ]
+    facts = {
+        "kind": recipe.kind,
+        "recipe_sha256": seal.recipe_sha256,
+        "content_sha256": seal.output.pixels_sha256,
+        "sidecar_sha256": sidecar.digest(seal.text()),
+    }
+    return provenance.seal(data, seal.output.format, title=name, source_type=origin.source, ingredients=ingredients,
+                           facts=facts, signing=signing)  # fmt: skip
+
+
+def _relationship(slot: str, origin: registry.Origin) -> Relationship:
+    return "parentOf" if slot == origin.parent else "componentOf" if slot in origin.parts else "inputTo"
+
+
+def beside(seal: Sidecar, sealed: Sealed) -> Sidecar:
+    """The sidecar that goes beside a finished file: with the hashes of what a file cannot say of itself."""
+    whole = {
+        "sha256": hashlib.sha256(sealed.data).hexdigest(),
+        "bytes": len(sealed.data),
+        "manifest_sha256": hashlib.sha256(sealed.manifest).hexdigest(),
+    }
+    return seal.model_copy(update={"output": seal.output.model_copy(update=whole)})
+
+
+def mesh_as(data: bytes, seal: Sidecar, format: str) -> tuple[bytes, Sidecar]:
     """A mesh of ours in another format, with its sidecar inside: what a rerun into that format would write.
 
     Args:
@@ -108,15 +153,18 @@ def mesh_as(data: bytes, seal: Sidecar, format: str) -> bytes:
         seal: Its sidecar.
         format: One of studio/meshes.py.
 
+    Returns:
+        The file, not yet signed, and its sidecar.
+
     Raises:
         InputError: ``mesh.*`` if the file is damaged.
         PipelineError: ``mesh.needs-extra`` for IFC without its library.
     """
     if seal.output.format == format:
-        return data
+        return data, seal
     meshes.check(format)
     mesh = meshes.rounded(meshes.content(data, seal.output.format))
     product = Product(mesh=mesh, receipt=seal.receipt, title=seal.recipe.kind.capitalize())
     body = encode(product, format, seal.output.quality)
     new = seal_of(product, body, seal.recipe, {}, seal.environment, format, seal.output.quality)
-    return embed(body, format, new)
+    return embed(body, format, new), new

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         hf_endpoint: Where ``studio weights pull`` asks; HF_ENDPOINT is honoured too.
         lease_seconds: A job whose worker is silent for longer is given to another.
         worker_idle_minutes: A worker without work ends after this long.
+        signing_certificate: PEM chain of your own certificate, to seal results in place of the studio's own.
+        signing_key: Its private key, PEM, readable by you alone.
+        trust_anchors: PEM file with the public authorities whose seals ``studio verify`` calls trusted.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -58,6 +61,9 @@ class Settings(BaseSettings):
     hf_endpoint: str = Field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     lease_seconds: float = Field(default=30.0, ge=0.5)
     worker_idle_minutes: float = Field(default=15.0, gt=0)
+    signing_certificate: Path | None = None
+    signing_key: Path | None = None
+    trust_anchors: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -100,8 +106,8 @@ def load(**flags: Any) -> Settings:
         ) from error
     except ValueError as error:  # a studio.toml that is no TOML
         raise UsageError("settings.bad", "studio.toml cannot be read", seen=f"{toml_file()}: {error}") from error
-    home = settings.home.expanduser()
-    return settings.model_copy(update={"home": home if home.is_absolute() else Path.cwd() / home})
+    paths = {name: value for name, value in settings if isinstance(value, Path)}
+    return settings.model_copy(update={name: Path.cwd() / path.expanduser() for name, path in paths.items()})
 
 
 def _origin(name: str, flags: dict[str, Any]) -> str:

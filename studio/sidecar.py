@@ -15,13 +15,15 @@ from studio import __version__, media, meshes, pictures
 from studio.recipe import Recipe, Sha256, bad, read_json
 
 SCHEMA = "studio.sidecar/1"
+LARGEST = 4 * pictures.MAX_SIDECAR
+BESIDE_ONLY = ("sha256", "bytes", "manifest_sha256")  # what is known of a file only once it is finished
 
 
 class Output(BaseModel):
     """The file that belongs to a sidecar.
 
     Attributes:
-        format: ``png``, ``jpeg``, ``webp``, ``json``, or one of studio/meshes.py.
+        format: ``png``, ``jpeg``, ``webp``, ``mp4``, ``json``, or one of studio/meshes.py.
         quality: JPEG quality.
         width: Pixels; 0 for what is no picture.
         height: Pixels; 0 for what is no picture.
@@ -29,17 +31,19 @@ class Output(BaseModel):
             mesh, of its corners and triangles.
         sha256: Of the whole file; only beside the file, which cannot hold its own hash.
         bytes: Its size; only beside the file.
+        manifest_sha256: Of its C2PA manifest, in the file or beside it; only beside the file.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: Literal["png", "jpeg", "webp", "json", "3mf", "stl", "obj", "ply", "glb", "ifc"]
+    format: Literal["png", "jpeg", "webp", "mp4", "json", "3mf", "stl", "obj", "ply", "glb", "ifc"]
     quality: int = Field(default=95, ge=1, le=100)
     width: int = Field(default=0, ge=0, le=10**6)
     height: int = Field(default=0, ge=0, le=10**6)
     pixels_sha256: Sha256
     sha256: Sha256 | None = None
     bytes: int | None = None
+    manifest_sha256: Sha256 | None = None
 
 
 class Sidecar(BaseModel):
@@ -80,12 +84,25 @@ def parse(text: str | bytes) -> Sidecar:
     Raises:
         UsageError: ``recipe.bad``.
     """
-    data = read_json(text, limit=4 * pictures.MAX_SIDECAR)
+    data = read_json(text, limit=LARGEST)
     try:
         return Sidecar.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise bad(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def digest(text: str | bytes) -> str:
+    """Hash of what a sidecar says, the same for the one inside a file and the one beside it; goes into the manifest.
+
+    Raises:
+        UsageError: ``recipe.bad`` if it is no JSON object.
+    """
+    data = read_json(text, limit=LARGEST)
+    if not isinstance(data, dict) or not isinstance(data.get("output"), dict):
+        raise bad("no sidecar")
+    data["output"] = {name: value for name, value in data["output"].items() if name not in BESIDE_ONLY}
+    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def path_beside(path: Path) -> Path:

@@ -19,47 +19,49 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError
-from studio import disk, media, meshes, pictures, sealing, sidecar
+from studio import credentials, disk, media, meshes, pictures, provenance, sealing, sidecar
+from studio.credentials import Place
 from studio.database import open_database
-from studio.errors import OutputError, UsageError
+from studio.errors import OutputError
+from studio.provenance import Sealed
 from studio.recipe import InputRef, Recipe
 from studio.registry import Product
 from studio.sidecar import Sidecar
+from studio.targets import Target
 
-SUFFIX_OF = {
-    "png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json",
-    **{name: suffix for suffix, name in meshes.SUFFIXES.items()},
-}  # fmt: skip
-FORMAT_OF = {**pictures.SUFFIXES, ".json": "json", **meshes.SUFFIXES}
 TRASH_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where a result goes: a path with the suffix of its format."""
-
-    path: Path
-    format: str
-    quality: int = 95
-    force: bool = False
-    layers: bool = False
-
-
-@dataclass(frozen=True)
 class Artefact:
-    """What was written."""
+    """What was written.
+
+    Attributes:
+        path: The file.
+        sidecar_path: Its sidecar.
+        sidecar: What that says.
+        layers: Folder with what led to the result, or None.
+        manifest: Its content credentials where they are not inside the file, or None.
+    """
 
     path: Path
     sidecar_path: Path
     sidecar: Sidecar
     layers: Path | None = None
+    manifest: Path | None = None
 
 
 class Store:
-    """A workspace: kept inputs, the gallery, and the way results reach the disk."""
+    """A workspace: kept inputs, the gallery, and the way results reach the disk.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: Its folder.
+        place: Where the credentials lie that seal results; the workspace's own if None.
+    """
+
+    def __init__(self, home: Path, place: Place | None = None) -> None:
         self.home = home
+        self.place = place or Place(home)
 
     # -- inputs, by content
 
@@ -109,11 +111,12 @@ class Store:
 
         Raises:
             OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.is-input``.
+            UsageError: ``credentials.*`` if nothing can be sealed.
             PipelineError: ``mesh.needs-extra`` for a format whose library is not installed.
         """
         meshes.check(target.format)
         with disk.told(target.path):  # a name that fits need not fit with what stands beside it
-            for path in (target.path, sidecar.path_beside(target.path), layers_beside(target.path)):
+            for path in (target.path, *companions(target.path)):
                 disk.check_name(path)
         if target.path.is_dir():
             raise OutputError(
@@ -123,10 +126,11 @@ class Store:
             disk.check_folder(target.path.parent)
         if target.force:  # else nothing is overwritten
             _spare_inputs(target.path, inputs)
+        credentials.check(self.place)
 
     def write(self, product: Product, recipe: Recipe, receipt: dict[str, Any], environment: dict[str, str],
               target: Target) -> Artefact:  # fmt: skip
-        """Write a product, its sidecar inside and beside, and a gallery row.
+        """Write a product, sealed, its sidecar inside and beside, and a gallery row.
 
         Args:
             product: What the runner returned.
@@ -137,38 +141,62 @@ class Store:
 
         Raises:
             OutputError: ``output.unwritable``, ``output.disk-full`` or ``output.damaged``; nothing is left then.
+            UsageError: ``credentials.*`` if it cannot be sealed.
         """
         body = sealing.encode(product, target.format, target.quality)
         seal = sealing.seal_of(product, body, recipe, receipt, environment, target.format, target.quality)
-        data = sealing.embed(body, target.format, seal)
-        whole = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        beside = seal.model_copy(update={"output": seal.output.model_copy(update=whole)})
-        wanted = product.layers if target.layers else {}
+        sealed = self.seal(sealing.embed(body, target.format, seal), seal, target.path.name)
+        beside = sealing.beside(seal, sealed)
+        layers = product.layers if target.layers else {}
         with disk.told(target.path):
             target.path.parent.mkdir(parents=True, exist_ok=True)
             disk.sweep(target.path.parent)
-            with (
-                disk.temporary(target.path) as part,
-                disk.temporary(sidecar.path_beside(target.path)) as marker,
-                disk.temporary(layers_beside(target.path)) as scratch,
-            ):
-                disk.write(part, data)
-                _check_written(part, data, seal)
-                disk.write(marker, (beside.text(indent=2) + "\n").encode())
-                _write_layers(wanted, scratch)
+            with contextlib.ExitStack() as stack:
+                part, *companion_parts = (
+                    stack.enter_context(disk.temporary(path)) for path in (target.path, *companions(target.path))
+                )
+                disk.write(part, sealed.data)
+                _check_written(part, sealed.data, seal)
+                _write_companions(companion_parts, layers, sealed, beside)
                 with disk.uninterrupted():
                     path = _settle(part, target)
-                    if wanted:
-                        os.replace(scratch, layers_beside(path))
-                    os.replace(marker, sidecar.path_beside(path))
+                    for made, name in zip(companion_parts, companions(path), strict=True):
+                        if made.exists():
+                            os.replace(made, name)
                     disk.sync_folder(path.parent)
-        artefact = Artefact(path, sidecar.path_beside(path), beside, layers_beside(path) if wanted else None)
+        artefact = Artefact(
+            path, sidecar.path_beside(path), beside, layers_beside(path) if layers else None,
+            provenance.manifest_beside(path) if sealed.beside else None,
+        )  # fmt: skip
         self._enter(artefact)
         self._keep_preview(product, beside.output.sha256)
         return artefact
 
+    def seal(self, data: bytes, seal: Sidecar, name: str) -> Sealed:
+        """Sign a finished file of ours, with the inputs that it was made from as far as they are kept here.
+
+        Args:
+            data: The file with its sidecar inside.
+            seal: That sidecar.
+            name: Of the file.
+
+        Raises:
+            UsageError: ``credentials.*``.
+        """
+        return sealing.sign(data, seal, name, self._kept, credentials.load(self.place))
+
+    def _kept(self, ref: InputRef) -> bytes | None:
+        """An input's bytes where a manifest of its own may be in them; None if it is not kept or very large."""
+        path = self.input_path(ref.sha256)
+        if not path.is_file() or path.stat().st_size > provenance.LARGEST_INGREDIENT:
+            return None
+        try:
+            return self.read_input(ref)
+        except InputError:
+            return None
+
     def trash(self, path: Path) -> Path:
-        """Move a result with its sidecar and layers into the workspace's trash, which forgets after thirty days.
+        """Move a result with all that belongs to it into the workspace's trash, which forgets after thirty days.
 
         Returns:
             The folder in the trash.
@@ -186,8 +214,7 @@ class Store:
                     disk.remove(old)
             folder = rubbish / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
             folder.mkdir(parents=True)
-            # The sidecar last, as it came: what lies without one is not a whole result.
-            for item in (path, layers_beside(path), sidecar.path_beside(path)):
+            for item in (path, *companions(path)):
                 if item.exists():
                     shutil.move(item, folder / item.name)
         return folder
@@ -239,63 +266,6 @@ def reference(data: bytes, name: str) -> InputRef:
     return InputRef(sha256=hashlib.sha256(data).hexdigest(), name=plain)
 
 
-def target_for(
-    output: str | Path | None,
-    formats: tuple[str, ...],
-    default_name: str,
-    *,
-    format: str | None = None,
-    preferred: str = "png",
-    quality: int = 95,
-    force: bool = False,
-    layers: bool = False,
-) -> Target:
-    """Work out path and format of an output.
-
-    Args:
-        output: File, folder, or None for a file in the working folder.
-        formats: What the kind can write.
-        default_name: Stem for an output that names no file.
-        format: Asked for explicitly.
-        preferred: Taken when nothing else says.
-        quality: JPEG quality.
-        force: Overwrite.
-        layers: Also write what led to the result.
-
-    Raises:
-        UsageError: ``output.format``.
-        OutputError: ``output.unwritable`` for a name that no file can have.
-    """
-    path = Path(output) if output is not None else Path.cwd()
-    with disk.told(path):
-        disk.check_name(path)
-    if path.is_dir() or str(output).endswith(("/", os.sep)):
-        path = path / default_name
-        suffix = ""
-    else:
-        suffix = path.suffix.lower()
-    by_name = FORMAT_OF.get(suffix)
-    if suffix and by_name is None and format is None and output is not None:
-        raise bad_format(path.name, formats)
-    asked = {"jpg": "jpeg"}.get(format or "", format)
-    chosen = asked or by_name or (preferred if preferred in formats else formats[0])
-    if chosen not in formats or (by_name and asked and by_name != asked):
-        raise bad_format(f"{path.name}{f' with --format {format}' if format else ''}", formats)
-    if by_name != chosen:
-        path = path.with_name(path.name + SUFFIX_OF[chosen])
-    return Target(path, chosen, quality, force, layers)
-
-
-def bad_format(seen: str, formats: tuple[str, ...]) -> UsageError:
-    """The error for a format that a kind cannot write."""
-    return UsageError(
-        "output.format",
-        "This output format does not fit",
-        seen=seen,
-        remedy=f"Use {' or '.join(SUFFIX_OF[name] for name in formats)}",
-    )
-
-
 def _check_written(part: Path, data: bytes, seal: Sidecar) -> None:
     """Read the file back from the disk: what is sealed is what lies there."""
     there = part.read_bytes()
@@ -306,8 +276,8 @@ def _check_written(part: Path, data: bytes, seal: Sidecar) -> None:
 def _settle(part: Path, target: Target) -> Path:
     """Move the finished file to its name, without ever replacing one that was not given up."""
     if target.force:
-        sidecar.path_beside(target.path).unlink(missing_ok=True)  # else, for a moment, it would describe other pixels
-        shutil.rmtree(layers_beside(target.path), ignore_errors=True)
+        for old in reversed(companions(target.path)):  # else, for a moment, they would describe other pixels
+            disk.remove(old)
         os.replace(part, target.path)
         return target.path
     return next(path for path in _numbered(target.path) if not _taken(path) and _placed(part, path))
@@ -333,7 +303,7 @@ def _numbered(path: Path) -> Iterator[Path]:
 
 
 def _taken(path: Path) -> bool:
-    return path.exists() or sidecar.path_beside(path).exists()
+    return any(each.exists() for each in (path, provenance.manifest_beside(path), sidecar.path_beside(path)))
 
 
 def written_under(path: Path) -> Iterator[Path]:
@@ -347,11 +317,11 @@ def places_beside(ref: InputRef, folder: Path | None) -> list[Path]:
 
 
 def _spare_inputs(path: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output that would overwrite, or with its sidecar or layers remove, a file it is made from."""
+    """Refuse an output that would overwrite, or with what belongs to it remove, a file it is made from."""
     for given in inputs:
         with contextlib.suppress(OSError, ValueError):  # an input that is not there is told by whoever reads it
             layers = any(_same(layers_beside(path), folder) for folder in Path(os.path.realpath(given)).parents)
-            if layers or _same(path, given) or _same(sidecar.path_beside(path), given):
+            if layers or any(_same(each, given) for each in (path, *companions(path))):
                 raise OutputError(
                     "output.is-input",
                     "The output would overwrite a file that it is made from",
@@ -368,6 +338,23 @@ def _same(one: Path, other: Path) -> bool:
 def layers_beside(path: Path) -> Path:
     """The folder with what led to a result."""
     return path.with_name(path.name + ".layers")
+
+
+def companions(path: Path) -> tuple[Path, Path, Path]:
+    """What may lie beside a result: layers, manifest, sidecar.
+
+    The sidecar is last and comes last: what lies without one is not a whole result.
+    """
+    return layers_beside(path), provenance.manifest_beside(path), sidecar.path_beside(path)
+
+
+def _write_companions(parts: list[Path], layers: Mapping[str, Any], sealed: Sealed, beside: Sidecar) -> None:
+    """Write those of `companions` that this result has."""
+    scratch, manifest, marker = parts
+    _write_layers(layers, scratch)
+    if sealed.beside:
+        disk.write(manifest, sealed.manifest)
+    disk.write(marker, (beside.text(indent=2) + "\n").encode())
 
 
 def _write_layers(layers: Mapping[str, Any], folder: Path) -> None:

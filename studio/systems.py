@@ -47,6 +47,9 @@ SYSTEMS = {
     "vitruvio": System(
         "pipelines.vitruvio.training", "pipelines.vitruvio.evaluation", "vitruvio", "pipelines.vitruvio.conversion"
     ),
+    "iml-vit": System(
+        "pipelines.iml_vit.training", "pipelines.iml_vit.evaluation", "iml-vit", "pipelines.iml_vit.conversion"
+    ),
     "viton-hd": System(
         "pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd", "pipelines.viton_hd.conversion"
     ),
@@ -258,6 +261,25 @@ def write_evaluation_set(out: Path, on_step: OnStep | None = None) -> list[Path]
     with disk.told(out):
         disk.check_folder(out)
         return evaluation_set.write_evaluation_set(out, on_step=on_step)
+
+
+def write_tampered(
+    photographs: Sequence[Path], out: Path, part: str, *, limit: int | None, on_step: OnStep | None = None
+) -> dict[str, Any]:
+    """Write a labelled set of tampered and untouched pictures made of photographs; see `evaluation_set.write`.
+
+    Raises:
+        InputError: ``input.missing``, ``data.empty`` or ``input.unreadable``.
+        OutputError: ``output.unwritable`` or ``output.disk-full``.
+    """
+    for folder in photographs:
+        if not folder.is_dir():
+            raise InputError("input.missing", "There is no such folder of photographs", seen=folder, remedy="Check it")
+    from pipelines.iml_vit import evaluation_set
+
+    with disk.told(out):
+        disk.check_folder(out)
+        return evaluation_set.write(photographs, out, part, limit=limit, on_step=on_step)
 
 
 def convert(name: str, files: Sequence[Path], folder: Path) -> None:

@@ -25,7 +25,7 @@ from studio.database import open_database
 from studio.engine import Engine, Progress
 from studio.queue import Job, Queue
 from studio.settings import Settings, load
-from studio.store import Target
+from studio.targets import Target
 
 POLL_SECONDS = 0.2
 PROGRESS_SECONDS = 0.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,40 @@ def _lines(told: dict) -> list[str]:
     rows = [(o["status"], o["name"], o["reason"] or "; ".join(o["changes"])) for o in told["outcomes"]]
     split = ", ".join(f"{count} {name}" for name, count in told["split"].items())
     return [*columns(rows), f"{told['folder']}: {split}"]
+
+
+class Part(StrEnum):
+    """Which photographs, by the crc32 of their file's stem."""
+
+    EVALUATION = "evaluation"
+    CALIBRATION = "calibration"
+    ALL = "all"
+
+
+@app.command()
+def tampered(
+    photographs: Annotated[list[Path], typer.Argument(help="Folders of photographs, searched at any depth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set.")],
+    part: Annotated[
+        Part, typer.Option(help="evaluation and calibration: one photograph in twenty each, never trained on.")
+    ] = Part.EVALUATION,
+    limit: Annotated[int | None, typer.Option(min=2, help="So many photographs at most, evenly picked.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Tamper with photographs, to score iml-vit on. Example: studio data tampered photos/ -o data/tampered
+
+    Each becomes one tampered picture with its mask and one untouched one, saved or shrunk alike; items.json says how.
+    The draws are fixed, so the same photographs give the same set.
+    """
+    from studio import systems
+
+    meter = Meter(quiet)
+    try:
+        told = systems.write_tampered(photographs, out, part.value, limit=limit, on_step=meter.step)
+    finally:
+        meter.close()
+    show({"ok": True, "folder": str(out), **told}, as_json=as_json, text=[f"{out}: {told['items']} items"])
 
 
 @app.command()

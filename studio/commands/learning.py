@@ -10,7 +10,7 @@ import typer
 
 from studio.commands.common import Device, DryRun, Dtype, Home, Json, Meter, Quiet, say, settings, show
 
-Name = Annotated[str, typer.Argument(help="parsing, pose, garment, cutout, viton-hd or vitruvio.")]
+Name = Annotated[str, typer.Argument(help="parsing, pose, garment, cutout, viton-hd, vitruvio or iml-vit.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +48,9 @@ def train(
 
     vitruvio draws its buildings as it goes; with --data it trains from folders in the layout of Occupancy Networks,
     such as `studio data prepare` writes. --set pose=quarter, canonical or free says how the buildings stand.
+
+    iml-vit tampers with the photographs in --data as it goes, or takes a published data set of tampered pictures there
+    (CASIA, Columbia, COVERAGE, NIST16, IMD2020). --set side=256 trains on smaller pieces, which makes more steps.
     """
     from studio import systems
 
@@ -88,6 +91,8 @@ def evaluate(
 
     vitruvio takes a DIR of ID/sketch.png, ID/points.npz and perhaps ID/mesh.obj. Without --data, --rendered 200 draws
     the fixed set that its figures are about; `studio data evaluation` writes that set to look at.
+
+    iml-vit takes a DIR of tampered/, masks/ and authentic/, such as `studio data tampered` writes, or a published set.
     """
     from studio import systems
 

@@ -30,7 +30,8 @@ from studio.commands.common import (
 
 if TYPE_CHECKING:
     from studio.engine import Draft
-    from studio.store import Artefact, Target
+    from studio.store import Artefact
+    from studio.targets import Target
 
 Photo = Annotated[Path, typer.Argument(help="Photo of the person.")]
 Weights = Annotated[
@@ -189,12 +190,12 @@ def make(
     as_json: bool = False,
 ) -> None:
     """Draft, make and write one result, in further formats too where ``also`` names them, and tell about it."""
-    from studio import registry, store
+    from studio import registry, targets
     from studio.engine import Engine
 
     chosen = settings(device=device, dtype=dtype, home=home)
     row = registry.kind(kind)
-    target = store.target_for(
+    target = targets.target_for(
         out, row.formats, registry.default_name(row, files), format=format, preferred=chosen.format,
         quality=chosen.quality, force=force, layers=layers,
     )  # fmt: skip
@@ -224,11 +225,11 @@ def make(
 
 def _sibling(target: Target, format: str, formats: tuple[str, ...]) -> Target:
     """The same target in another format, under the same stem."""
-    from studio import store
+    from studio import targets
 
     if format not in formats:
-        raise store.bad_format(f"--also {format}", formats)
-    return replace(target, path=target.path.with_suffix(store.SUFFIX_OF[format]), format=format, layers=False)
+        raise targets.bad_format(f"--also {format}", formats)
+    return replace(target, path=target.path.with_suffix(targets.SUFFIX_OF[format]), format=format, layers=False)
 
 
 def own_weights(given: list[str] | None, names: tuple[str, ...]) -> dict[str, Path]:

@@ -90,7 +90,7 @@ def pull(
 
 @app.command("convert")
 def convert(
-    system: Annotated[str, typer.Argument(help="viton-hd, pose or vitruvio.")],
+    system: Annotated[str, typer.Argument(help="viton-hd, pose, vitruvio or iml-vit.")],
     files: Annotated[list[Path], typer.Argument(help="Its published checkpoints (.pth, .pt or .safetensors).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder, to be named with --weights.")],
     as_json: Json = False,

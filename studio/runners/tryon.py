@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from studio.registry import Call, Edit, Product
+from studio.runners import forensics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PIPELINE = "pipelines.viton_hd.pipeline:VitonHDPipeline"
 
 
 def run(call: Call) -> Product:
-    """Dress the person."""
+    """Dress the person, and let the studio's own detector look at the result."""
+    steps = 1
+
+    def on_step(done: int, total: int, preview: Any = None) -> None:
+        nonlocal steps
+        steps = total + 1  # one more than the pipeline's own: the detector
+        call.on_step(done, steps, preview)
+
     result = call.load(PIPELINE, "viton-hd")(
         call.inputs["person"],
         call.inputs["garment"],
@@ -17,15 +31,37 @@ def run(call: Call) -> Product:
         person_index=call.settings.person_index,
         seed=call.seed,
         protect=call.settings.protect,
-        on_step=call.on_step,
+        on_step=on_step,
     )
+    found = call.load(forensics.PIPELINE, "iml-vit")(result.image)
+    call.on_step(steps, steps, None)
     return Product(
         pixels=result.image,
         edit=Edit(call.inputs["person"], result.mask),
+        receipt={"closed_loop": closed_loop(found.mask, result.mask > 0, found.score)},
         findings=tuple(result.findings),
         layers={**result.layers, "mask": result.mask},
         timings=dict(result.timings),
     )
+
+
+def closed_loop(detected: NDArray[np.bool_], declared: NDArray[np.bool_], score: float | None) -> dict[str, Any]:
+    """How far what the detector finds agrees with what the receipt declares: honesty for us, a test for the detector.
+
+    Args:
+        detected: (H, W) bool, what the detector marks in the result.
+        declared: (H, W) bool, what was allowed to change.
+        score: Of the whole picture.
+    """
+    both, marked, allowed = (int(area.sum()) for area in (detected & declared, detected, declared))
+    return {
+        "detected_share": round(marked / detected.size, 5),
+        "declared_share": round(allowed / declared.size, 5),
+        "detected_inside_declared": round(both / marked, 4) if marked else None,
+        "declared_found": round(both / allowed, 4) if allowed else None,
+        "iou": round(both / max(1, marked + allowed - both), 4),
+        "score": None if score is None else round(score, 4),
+    }
 
 
 def plan(call: Call) -> Product:

@@ -16,7 +16,7 @@ _SHOW = {"error": st.error, "warning": st.warning, "info": st.info}
 _ICON = {"error": ":material/block:", "warning": ":material/warning:", "info": ":material/info:"}
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """Text as it is: file names and messages must not act as markdown."""
     escaped = html.escape(str(text), quote=False)
     return "".join("\\" + char if char in "\\`*_{}[]()#+-.!|~$:" else char for char in escaped)
@@ -24,12 +24,12 @@ def _plain(text: object) -> str:
 
 def show_error(error: Mapping[str, Any]) -> None:
     """Show one error with its what, why, remedy and code."""
-    lines = [f"**{_plain(error['what'])}**"]
+    lines = [f"**{plain(error['what'])}**"]
     if error.get("seen"):
-        lines.append(f"Why: {_plain(error['seen'])}")
+        lines.append(f"Why: {plain(error['seen'])}")
     if error.get("remedy"):
-        lines.append(f"What to do: {_plain(error['remedy'])}")
-    lines.append(f":small[Code: {_plain(error['code'])}]")
+        lines.append(f"What to do: {plain(error['remedy'])}")
+    lines.append(f":small[Code: {plain(error['code'])}]")
     st.error("  \n".join(lines), icon=_ICON["error"])
 
 
@@ -55,8 +55,8 @@ def _boxes(findings: list[dict[str, Any]]) -> None:
     for severity, show in _SHOW.items():
         texts = []
         for finding in (item for item in findings if item["severity"] == severity):
-            remedy = f"  \n{_plain(finding['remedy'])}" if finding.get("remedy") else ""
-            texts.append(f"**{_plain(finding['message'])}**{remedy} :small[({_plain(finding['code'])})]")
+            remedy = f"  \n{plain(finding['remedy'])}" if finding.get("remedy") else ""
+            texts.append(f"**{plain(finding['message'])}**{remedy} :small[({plain(finding['code'])})]")
         if texts:
             show("\n\n".join(texts), icon=_ICON[severity])
 

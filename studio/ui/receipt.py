@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from studio.errors import PipelineError
-from studio.ui import gallery, inputs, notices, results, state
+from studio.ui import gallery, inputs, notices, results, state, workspace
 
 FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP"}
 _COMMERCIAL = {"yes": "allowed", "no": "not allowed", "unclear": "unclear: ask before you sell with it"}
@@ -96,9 +96,21 @@ def _facts(outcome: results.Outcome) -> str:
         rows.append(("Area that could change", f"{100 * edit['mask_share']:.1f} % of the picture"))
         kept = "not measured: JPEG changes every pixel a little" if outside is None else f"{outside:,} pixels changed"
         rows.append(("Outside that area", kept))
+    loop = receipt.get("closed_loop")
+    if isinstance(loop, dict):
+        rows.append(("Our detector", detector_words(loop)))
     rows += origin(outcome.seed, receipt)
+    rows.append(("Seal", workspace.seal_of(outcome.path)))
     rows.append(("Kept in", str(outcome.path)))
     return definitions(rows)
+
+
+def detector_words(loop: dict[str, Any]) -> str:
+    """What the studio's own detector found in a result, against what the receipt declares."""
+    inside, found = loop.get("detected_inside_declared"), loop.get("declared_found")
+    if not isinstance(inside, int | float) or not isinstance(found, int | float):
+        return "marks nothing in it"
+    return f"{100 * inside:.0f} % of what it marks lies in that area; it finds {100 * found:.0f} % of the area"
 
 
 def origin(seed: int, receipt: dict[str, Any]) -> list[tuple[str, str]]:

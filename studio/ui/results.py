@@ -13,6 +13,7 @@ from PIL import Image
 
 from studio import media, pictures, sealing, sidecar, store
 from studio.registry import Edit, Product
+from studio.targets import SUFFIX_OF
 from studio.ui import inputs, workspace
 from studio.ui.components import data_url, fit_inside
 from studio.ui.state import Picture
@@ -174,7 +175,7 @@ def _outcome(path: Path, stamp: int) -> Outcome:
 
 
 def export(artefact: str, format: str) -> bytes:
-    """The result as a file of ``format`` that carries its recipe; as it was written when the format is the same."""
+    """The result as a sealed file of ``format`` with its recipe; as it was written when the format is the same."""
     path = Path(artefact)
     data = media.read_bytes(path)
     seal, _ = sidecar.read(path)
@@ -185,7 +186,7 @@ def export(artefact: str, format: str) -> bytes:
     quality = workspace.chosen().quality
     body = sealing.encode(product, format, quality)
     new = sealing.seal_of(product, body, seal.recipe, seal.receipt, seal.environment, format, quality)
-    return sealing.embed(body, format, new)
+    return workspace.store().seal(sealing.embed(body, format, new), new, path.stem + SUFFIX_OF[format]).data
 
 
 def recent(limit: int) -> list[Recent]:

@@ -26,6 +26,7 @@ _STEPS = {
         "Arranging",
         "Painting",
         "Pasting back",
+        "Looking at it as a detector would",
     ),
     "building": (
         "Preparing the sketch",

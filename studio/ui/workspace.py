@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studio import settings
+from studio import credentials, settings, verdicts
 from studio.errors import PipelineError
 from studio.queue import Queue
 from studio.store import Store
+from studio.verdicts import Verdict
 
 
 def chosen() -> settings.Settings:
@@ -17,7 +18,26 @@ def chosen() -> settings.Settings:
 
 def store() -> Store:
     """Kept inputs, results and gallery."""
-    return Store(chosen().home)
+    found = chosen()
+    return Store(found.home, credentials.place_of(found))
+
+
+def verdict_of(path: Path) -> Verdict:
+    """Whose seal a file carries, and whether it holds.
+
+    Raises:
+        InputError: ``input.*`` if it cannot be read.
+        UsageError: ``credentials.*`` if it cannot be told who is to be trusted.
+    """
+    return verdicts.of_file(path, credentials.trust(credentials.place_of(chosen())))
+
+
+def seal_of(path: Path) -> str:
+    """The same in words."""
+    try:
+        return verdict_of(path).words
+    except PipelineError as error:
+        return error.what
 
 
 def queue() -> Queue:

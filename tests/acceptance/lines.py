@@ -263,6 +263,24 @@ def warm_building(context: Context) -> list[Figure]:
     return [Figure("seconds", got["seconds"], 1.5, "<="), Figure("peak_rss_gb", got["peak_rss_gb"])]
 
 
+def seals(context: Context) -> list[Figure]:
+    """50 sealed files of every format with one byte changed, other programs, a foreign signer, a seal's costs."""
+    got = context.child("seals", "50")
+    rows = []
+    for name, row in got["flips"].items():
+        rows += [Figure(f"{name} sound", row["sound"], 50), Figure(f"{name} changed", row["file: detected"], 50)]
+        if "manifest file: detected" in row:
+            rows.append(Figure(f"{name} manifest changed", row["manifest file: detected"], 50))
+    saved, signers = got["saved_again"], got["foreign"]
+    return [
+        *rows,
+        Figure("no seal after saving again", sum(status == "none" for status in saved.values()), len(saved)),
+        Figure("foreign signers told", sum(status == "foreign" for status in signers.values()), 2),
+        Figure("slowest seal, ms", max(row["ms"] for row in got["costs"].values()), 150, "<="),
+        Figure("lib3mf warnings", got["3mf"]["lib3mf_warnings"], 0, "=="),
+    ]
+
+
 def sizes(context: Context) -> list[Figure]:
     """What the starter weights and the copies of the parity cases weigh, in MB."""
     del context
@@ -328,6 +346,7 @@ LINES: dict[str, Callable[[Context], list[Figure]]] = {
     "vitruvio": vitruvio,
     "solids": solids,
     "warm building": warm_building,
+    "seals": seals,
     "sizes": sizes,
     "bfloat16": bfloat16,
     "bench": bench,

@@ -19,10 +19,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     tuple(f"pipelines.{name}" for name in (*SYSTEMS, *SHARED)),
     ("studio.errors", "studio.setup_env"),
     ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.meshes", "studio.pictures",
-     "studio.sidecar", "studio.provenance", "studio.weights"),
+     "studio.sidecar", "studio.certificates", "studio.credentials", "studio.provenance", "studio.verdicts",
+     "studio.traces", "studio.jpeg_history", "studio.thumbnails", "studio.weights"),
     ("studio.building_settings", "studio.database", "studio.registry", "studio.runners", "studio.sealing",
-     "studio.store", "studio.viewing", "studio.engine", "studio.systems"),
-    ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.executors", "studio.remote"),
+     "studio.store", "studio.targets", "studio.viewing", "studio.engine", "studio.systems"),
+    ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.checking", "studio.html_report",
+     "studio.executors", "studio.remote"),
     ("studio.page", "studio.doctor", "studio.api", "studio.commands", "studio.cli", "studio.ui", "studio.demo",
      "studio.__main__"),
 )  # fmt: skip
@@ -40,6 +42,8 @@ HEAVY = {
     "trimesh",
     "manifold3d",
     "ifcopenshell",
+    "c2pa",
+    "cryptography",
 }
 PRODUCT = {"numpy", "PIL", "pydantic", "pydantic_settings", "sqlite3", "rich", "huggingface_hub", *HEAVY}
 

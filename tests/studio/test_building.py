@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw
 from pipelines.core.types import Mesh
 from pipelines.mesh import export, printability, scale, topology
 from pipelines.mesh import repair as repairs
-from studio import building_settings, media, meshes, pictures, registry, replay, sealing, sidecar, store
+from studio import building_settings, media, meshes, pictures, registry, replay, sealing, sidecar, targets
 from studio import settings as studio_settings
 from studio.building_settings import BuildingSettings
 from studio.cli import run
 from studio.commands import building as commands
 from studio.engine import Engine
 from studio.errors import UsageError
-from studio.store import Target
+from studio.targets import Target
 from tests.mesh.shapes import ball, box, together, turned, without
 
 READABLE = ("3mf", "stl", "obj", "ply", "glb")
@@ -65,7 +65,7 @@ def engine(weights: Path) -> Engine:
 def make(engine: Engine, sketch: Path, path: Path, **values: Any) -> Path:
     """A building in the format of the path's suffix."""
     draft = engine.draft("building", {"sketch": sketch}, values)
-    return engine.execute(draft, Target(path, store.FORMAT_OF[path.suffix])).path
+    return engine.execute(draft, Target(path, targets.FORMAT_OF[path.suffix])).path
 
 
 def command(*arguments: object, weights: Path | None = None) -> int:
@@ -188,7 +188,7 @@ def test_every_download_is_what_a_rerun_gives(engine: Engine, sketch: Path, tmp_
     path = make(engine, sketch, tmp_path / "tower.3mf", longest_mm=33.3)
     seal, _ = sidecar.read(path)
     other = tmp_path / f"other.{format}"
-    other.write_bytes(sealing.mesh_as(path.read_bytes(), seal, format))
+    other.write_bytes(sealing.mesh_as(path.read_bytes(), seal, format)[0])
     direct = make(engine, sketch, tmp_path / f"direct.{format}", longest_mm=33.3)
     shown, wanted = (sealing.content(each.read_bytes(), format) for each in (other, direct))
     assert meshes.compare(wanted, shown)["same"]

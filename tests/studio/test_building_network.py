@@ -15,7 +15,7 @@ from studio import pictures, replay, sidecar, store
 from studio.cli import run
 from studio.engine import Engine
 from studio.settings import load
-from studio.store import Target
+from studio.targets import Target
 
 pytest.importorskip("pipelines.vitruvio.sketch", reason="the preparation of sketches is not here yet")
 

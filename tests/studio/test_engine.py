@@ -15,7 +15,8 @@ from pipelines.core.errors import Cancelled, InputError, WeightsError
 from studio import pictures, recipe, registry, settings, sidecar
 from studio.engine import Engine, Progress
 from studio.errors import OutputError, UsageError
-from studio.store import Artefact, Target
+from studio.store import Artefact
+from studio.targets import Target
 
 
 @pytest.fixture

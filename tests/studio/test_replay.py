@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.core.errors import InputError, PipelineError
-from studio import pictures, replay, sidecar, store
+from studio import pictures, replay, sidecar, targets
 from studio import settings as studio_settings
 from studio.engine import Engine
 from studio.errors import UsageError
-from studio.store import Target
+from studio.targets import Target
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def engine() -> Engine:
 def make(engine: Engine, photo: Path, path: Path, kind: str = "soften", **values: object) -> Path:
     """A result in the format of the path's suffix."""
     return engine.execute(
-        engine.draft(kind, {"person": photo}, values, seed=9), Target(path, store.FORMAT_OF[path.suffix])
+        engine.draft(kind, {"person": photo}, values, seed=9), Target(path, targets.FORMAT_OF[path.suffix])
     ).path
 
 

@@ -19,14 +19,15 @@ import pytest
 from PIL import Image
 
 from pipelines.core.errors import InputError
-from studio import disk, pictures, registry, sealing, sidecar, store
+from studio import credentials, disk, pictures, registry, sealing, sidecar, store, targets
 from studio.errors import OutputError, UsageError
 from studio.recipe import Recipe
 from studio.registry import Edit, Product
-from studio.store import Store, Target
+from studio.store import Store
+from studio.targets import Target
 
 HERE = Path(__file__).parent
-WANTED = Recipe(kind="soften", inputs={}, seed=1)
+WANTED = Recipe(kind="tryon", inputs={}, seed=1)
 ENVIRONMENT = {"device": "cpu"}
 
 
@@ -58,7 +59,7 @@ def visible(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 def test_written_whole(tmp_path: Path, workspace: Path, format: str) -> None:
-    target = Target(tmp_path / f"a{store.SUFFIX_OF[format]}", format)
+    target = Target(tmp_path / f"a{targets.SUFFIX_OF[format]}", format)
     made = Store(workspace).write(product(), WANTED, {"tier": "starter"}, ENVIRONMENT, target)
     assert made.path == target.path and whole(made.path)
     assert visible(tmp_path) == [target.path.name, target.path.name + ".json"]
@@ -87,7 +88,7 @@ def test_document(tmp_path: Path, workspace: Path) -> None:
     wanted = Product(document={"b": [1, 2.5], "a": "ü"})
     made = Store(workspace).write(wanted, WANTED, {}, {}, Target(tmp_path / "a.json", "json"))
     data = json.loads(made.path.read_text(encoding="utf-8"))
-    assert data.pop(pictures.SIDECAR_KEY)["recipe"]["kind"] == "soften" and data == {"b": [1, 2.5], "a": "ü"}
+    assert data.pop(pictures.SIDECAR_KEY)["recipe"]["kind"] == "tryon" and data == {"b": [1, 2.5], "a": "ü"}
     assert whole(made.path)
 
 
@@ -265,11 +266,13 @@ def test_interrupt_leaves_all_or_nothing(
         signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
+    at = Store(workspace)
+    credentials.load(at.place)  # its folder is synced too, on first use
     monkeypatch.setattr(module, moment, pressed)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts with "&"
     try:
         with pytest.raises(KeyboardInterrupt):
-            Store(workspace).write(product(), WANTED, {}, {}, Target(tmp_path / "a.png", "png"))
+            at.write(product(), WANTED, {}, {}, Target(tmp_path / "a.png", "png"))
     finally:
         signal.signal(signal.SIGINT, before)
     if moment == "_check_written":
@@ -328,7 +331,7 @@ def test_trash(tmp_path: Path, workspace: Path) -> None:
     ],
 )
 def test_target(output: str | None, format: str | None, name: str, chosen: str) -> None:
-    target = store.target_for(output, ("png", "jpeg", "webp"), "me-shirt", format=format)
+    target = targets.target_for(output, ("png", "jpeg", "webp"), "me-shirt", format=format)
     assert (os.path.relpath(target.path), target.format) == (name, chosen)
 
 
@@ -337,5 +340,5 @@ def test_target(output: str | None, format: str | None, name: str, chosen: str) 
 )
 def test_target_refused(output: str, format: str | None) -> None:
     with pytest.raises(UsageError) as caught:
-        store.target_for(output, ("png", "jpeg", "webp"), "x", format=format)
+        targets.target_for(output, ("png", "jpeg", "webp"), "x", format=format)
     assert caught.value.code == "output.format"

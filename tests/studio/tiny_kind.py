@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.core.errors import InputError
 from pipelines.core.types import Finding
 from studio import registry
-from studio.registry import Call, Edit, Kind, Product, Slot
+from studio.registry import Call, Edit, Kind, Origin, Product, Slot
 
 
 class SoftenSettings(BaseModel):
@@ -132,9 +132,13 @@ def count(call: Call) -> Product:
 
 _PERSON = Slot("person", "photo", "photo")
 _MASK = Slot("mask", "mask", "mask", required=False)
+_EDITED, _FOUND = Origin("algorithmicallyEnhanced", "person"), Origin("algorithmicMedia")
+_RUN = f"{__name__}:"
 KINDS = (
-    Kind("soften", "Soften", SoftenSettings, (_PERSON, _MASK), (), (), f"{__name__}:soften", registry.PICTURES),
-    Kind("filter", "Filter", FilterSettings, (_PERSON,), ("filter",), ("filter",), f"{__name__}:run_filter", ("png",)),
-    Kind("count", "Count", FilterSettings, (_PERSON,), (), (), f"{__name__}:count", ("json",)),
+    Kind("soften", "Soften", SoftenSettings, (_PERSON, _MASK), (), (), f"{_RUN}soften", registry.PICTURES, _EDITED),
+    Kind(
+        "filter", "Filter", FilterSettings, (_PERSON,), ("filter",), ("filter",), f"{_RUN}run_filter", ("png",), _EDITED
+    ),
+    Kind("count", "Count", FilterSettings, (_PERSON,), (), (), f"{_RUN}count", ("json",), _FOUND),
 )
 registry.KINDS.update({kind.name: kind for kind in KINDS})

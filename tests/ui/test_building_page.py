@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from studio import building_settings, meshes, sidecar
 from studio.queue import Queue
 from studio.store import Store
-from studio.ui import inputs
+from studio.ui import inputs, workspace
 from studio.ui.building import asking, forms, passport, results
 from studio.ui.building.state import BuildingState
 from studio.ui.components.sketch import Drawing, Shape, drawing_in
@@ -204,6 +204,9 @@ def test_every_download_holds_the_same_solid_and_opens_its_recipe(home, work, fo
     mesh, first = meshes.content(data, format), meshes.content(Path(made).read_bytes(), "3mf")
     assert mesh.vertices.min(0) == pytest.approx(first.vertices.min(0), abs=1e-3)
     assert mesh.vertices.max(0) == pytest.approx(first.vertices.max(0), abs=1e-3)
+    (home / "download").write_bytes(data)
+    (home / "download.c2pa").write_bytes(results.manifest(made, format))
+    assert workspace.seal_of(home / "download") == "signed by this studio, not by a public authority"
     other = page().run()
     other.file_uploader(key="recipe_upload").set_value((f"b.{format}", data, "model/mesh")).run()
     opened = seen(other)

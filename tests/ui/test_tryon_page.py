@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from studio import pictures, recipe, settings, sidecar
 from studio.queue import Queue
 from studio.store import Store
-from studio.ui import asking, inputs, results, state, watching
+from studio.ui import asking, inputs, results, state, watching, workspace
 from studio.ui.components.mask import Stroke
 from studio.ui.state import TryOnState
 
@@ -143,7 +143,8 @@ def test_the_result_equals_the_photo_outside_the_mask_and_is_sealed(home, work):
     changed = (outcome.before != outcome.after).any(axis=2)
     assert changed.any() and not (changed & (outcome.mask == 0)).any()
     assert at.session_state["stage_view"] == "Result" and seen(at).job is None
-    assert "0 pixels changed" in "".join(item.value for item in at.get("html"))
+    told = "".join(item.value for item in at.get("html"))
+    assert "0 pixels changed" in told and "signed by this studio, not by a public authority" in told
 
 
 def test_brush_strokes_reach_the_recipe_as_a_mask_and_nothing_outside_changes(home, work):
@@ -280,6 +281,8 @@ def test_every_download_carries_the_recipe_and_opens_it_again(home, work, format
     made = seen(at).artefact
     data = results.export(made, format)
     assert Image.open(io.BytesIO(data)).format == format.upper()
+    (home / "download").write_bytes(data)
+    assert workspace.seal_of(home / "download") == "signed by this studio, not by a public authority"
     other = page().run()
     upload = other.file_uploader(key="recipe_upload")
     upload.set_value((f"result.{format}", data, f"image/{format}")).run()

@@ -9,8 +9,8 @@ import streamlit as st
 
 from studio.errors import PipelineError
 from studio.recipe import Recipe
-from studio.store import SUFFIX_OF
-from studio.ui import notices, receipt
+from studio.targets import SUFFIX_OF
+from studio.ui import notices, receipt, workspace
 from studio.ui.building import forms, passport, results, state
 
 FORMATS = {"3mf": "3MF", "stl": "STL", "obj": "OBJ", "ply": "PLY", "glb": "GLB", "ifc": "IFC"}
@@ -85,6 +85,7 @@ def _facts(outcome: results.Outcome) -> list[tuple[str, str]]:
         rows.append(("Reading", f"{outcome.variant + 1} of {outcome.variants}"))
     rows += [("Clean-up", str(item.get("message"))) for item in told.get("changes", []) if isinstance(item, dict)]
     rows += receipt.origin(outcome.recipe.seed, told)
+    rows.append(("Seal", workspace.seal_of(outcome.path)))
     rows.append(("Kept in", str(outcome.path)))
     return rows
 
@@ -119,5 +120,17 @@ def _download(outcome: results.Outcome) -> None:
         width="stretch",
         key="building_recipe",
         on_click="ignore",
+    )
+    st.download_button(
+        "Download the seal",
+        data=lambda: results.manifest(outcome.id, chosen),
+        file_name=outcome.path.stem + SUFFIX_OF[chosen] + ".c2pa",
+        mime="application/c2pa",
+        icon=":material/verified:",
+        width="stretch",
+        key="building_seal",
+        on_click="ignore",
+        help="Content credentials of the file above, signed by this studio, not by a public authority. Kept beside it, "
+        "they let `studio verify` say whether a byte was changed.",
     )
     st.caption("Open file or recipe here again, or run `studio rerun` on it, and you get the same building.")

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from studio import building_settings, media, meshes, pictures, registry, sealing, sidecar, store, viewing
+from studio import building_settings, media, meshes, pictures, provenance, registry, sealing, sidecar, store, viewing
 from studio.errors import PipelineError, UsageError
+from studio.provenance import Sealed
 from studio.recipe import Recipe
+from studio.targets import SUFFIX_OF
 from studio.ui import inputs, workspace
 from studio.ui.components import data_url, fit_inside
 from studio.ui.results import Recent
@@ -155,7 +157,22 @@ def formats() -> tuple[str, ...]:
 def export(artefact: str, format: str) -> bytes:
     """The building as a file of ``format`` that carries its recipe where the format has room for one."""
     path = Path(artefact)
-    return sealing.mesh_as(media.read_bytes(path), sidecar.read(path)[0], format)
+    return _sealed(path, path.stat().st_mtime_ns if path.is_file() else 0, format).data
+
+
+def manifest(artefact: str, format: str) -> bytes:
+    """The content credentials of the file that `export` gives, to be kept beside it as NAME.c2pa."""
+    path = Path(artefact)
+    return _sealed(path, path.stat().st_mtime_ns if path.is_file() else 0, format).manifest
+
+
+@lru_cache(maxsize=4)  # two clicks have to give a file and the manifest of that very file
+def _sealed(path: Path, stamp: int, format: str) -> Sealed:
+    data, seal = media.read_bytes(path), sidecar.read(path)[0]
+    kept = provenance.manifest_beside(path)
+    if seal.output.format == format and kept.is_file():
+        return Sealed(data, media.read_bytes(kept), beside=True)
+    return workspace.store().seal(*sealing.mesh_as(data, seal, format), path.stem + SUFFIX_OF[format])
 
 
 def recipe_text(artefact: str) -> str:

@@ -1,0 +1,48 @@
+"""Asking for a heat map: a dropped picture becomes a recipe, and the recipe goes into the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studio import registry, sidecar
+from studio.recipe import InputRef, Recipe
+from studio.ui import asking, watching, workspace
+from studio.ui.checking import state
+from studio.ui.state import Picture
+
+
+def _recipe(picture: Picture) -> Recipe:
+    values = registry.typed(registry.kind("check"), {}).model_dump(mode="json")
+    refs = {"picture": InputRef(sha256=picture.sha256, name=picture.name)}
+    return Recipe(kind="check", inputs=refs, settings=values, seed=0, weights=asking.weights_of("check"))
+
+
+def _path(recipe: Recipe) -> Path:
+    # Named by what decides it, weights included: the same picture is not looked at twice.
+    return workspace.chosen().home / "checks" / f"{recipe.sha256()[:32]}.png"
+
+
+def ask(picture: Picture) -> None:
+    """See to it that a picture is looked at, unless it was before or is already.
+
+    Raises:
+        WeightsError, UsageError: as the classes say.
+    """
+    current = state.get()
+    if picture.sha256 in dict(current.jobs) or picture.sha256 in dict(current.made):
+        return
+    recipe = _recipe(picture)
+    path = _path(recipe)
+    if path.is_file() and sidecar.path_beside(path).is_file():
+        state.update(made=(*current.made, (picture.sha256, str(path))))
+        return
+    number = workspace.queue().add(recipe, path, force=True, owner="page", preview=True)
+    watching.ensure_worker()
+    state.update(jobs=(*current.jobs, (picture.sha256, str(number))))
+
+
+def ended(picture: str, artefact: str | None) -> None:
+    """Note that a job ended, with a heat map or without one."""
+    current = state.get()
+    made = current.made if artefact is None else (*current.made, (picture, artefact))
+    state.update(jobs=tuple(pair for pair in current.jobs if pair[0] != picture), made=made)
