@@ -263,6 +263,39 @@ def warm_building(context: Context) -> list[Figure]:
     return [Figure("seconds", got["seconds"], 1.5, "<="), Figure("peak_rss_gb", got["peak_rss_gb"])]
 
 
+def tampering(context: Context) -> list[Figure]:
+    """`studio eval iml-vit` on the set that is fixed by its hash, made of photographs that were never trained on."""
+    folder = tampered_set(context)
+    got = context.measure("iml-vit", "--data", str(folder))
+    return [
+        Figure("f1", got["trained"]["f1"], 0.50),
+        Figure("auc_image", got["trained"]["auc_image"], 0.85),
+        Figure("auc_pixel", got["auc_pixel"]),
+        Figure("false_alarm_rate", got["false_alarm_rate"], 0.05, "<="),
+        Figure(f"f1 {got['held_out']['kind']} (never trained on)", got["held_out"]["f1"]),
+        *(Figure(f"f1 {kind}", row["f1"]) for kind, row in got["kinds"].items()),
+        *(Figure(f"false alarms {name}", row["false_alarm_rate"]) for name, row in got["variants"].items()),
+    ]
+
+
+def tampered_set(context: Context) -> Path:
+    """Write the evaluation set of the detector, once."""
+    folder = context.scratch / "tampered"
+    if not folder.exists():
+        sources = [str(context.dataset(name)) for name in ("ccp", "garments")]
+        context.run([*STUDIO, "data", "tampered", *sources, "--out", str(folder), "--json"])
+    return folder
+
+
+def detector(context: Context) -> list[Figure]:
+    """The detector at its published size: peak memory; and what bfloat16 marks against float32."""
+    agreed = context.child("detector", "agreement", str(tampered_set(context)))
+    return [
+        Figure("peak_rss_gb at 1024", context.child("detector", "memory")["peak_rss_gb"], 2.0, "<="),
+        Figure("iou bfloat16, float32", agreed["iou"], 0.98),
+    ]
+
+
 def seals(context: Context) -> list[Figure]:
     """50 sealed files of every format with one byte changed, other programs, a foreign signer, a seal's costs."""
     got = context.child("seals", "50")
@@ -291,10 +324,11 @@ def sizes(context: Context) -> list[Figure]:
     starter = megabytes(ROOT / "weights" / "starter")
     if starter == 0:
         raise Broken("weights/starter is empty")
-    building = megabytes(ROOT / "weights" / "starter" / "vitruvio")
+    building, detector = (megabytes(ROOT / "weights" / "starter" / name) for name in ("vitruvio", "iml-vit"))
     return [
-        Figure("starter_mb try-on", starter - building, 24, "<="),
+        Figure("starter_mb try-on", starter - building - detector, 24, "<="),
         Figure("starter_mb building", building, 10, "<="),
+        Figure("starter_mb detector", detector, 12, "<="),
         Figure("parity_mb", megabytes(ROOT / "tests/parity/data"), 6, "<="),
     ]
 
@@ -312,14 +346,16 @@ def bench(context: Context) -> list[Figure]:
     target = context.scratch / "bench.json"
     context.run([sys.executable, "-m", "tests.benchmarks", "--out", str(target)])
     got = json.loads(target.read_text(encoding="utf-8"))
-    tryon, building = got["viton-hd"], got["vitruvio"]
-    bound = 2.0 if tryon["bf16_in_hardware"] else None
+    tryon, building, large = got["viton-hd"], got["vitruvio"], got["iml-vit"]["sides"]["1024"]
+    bound, half = (2.0, 3.5) if tryon["bf16_in_hardware"] else (None, None)
     return [
         Figure("viton-hd ratio_to_eager_fp32", tryon["ratio"], bound),
         *(Figure(f"{row['name']} seconds", row["seconds"]) for row in tryon["networks"]),
         Figure("vitruvio seconds", building["seconds"], 2.5, "<="),
         Figure("vitruvio ratio_to_plain", building["ratio_to_plain"]),
         Figure("vitruvio ratio_to_dense", building["ratio_to_dense"]),
+        Figure("iml-vit ratio bfloat16", large["ratio"]["bfloat16"], half),
+        Figure("iml-vit ratio float32", large["ratio"]["float32"], 1.5),
     ]
 
 
@@ -346,6 +382,8 @@ LINES: dict[str, Callable[[Context], list[Figure]]] = {
     "vitruvio": vitruvio,
     "solids": solids,
     "warm building": warm_building,
+    "tampering": tampering,
+    "detector": detector,
     "seals": seals,
     "sizes": sizes,
     "bfloat16": bfloat16,

@@ -110,7 +110,7 @@ def test_without_webgl_a_picture_stands_in(site, browser):
     for seen in open_page(plain, site, "desk"):
         page = seen.page
         to_building(seen)
-        page.locator("canvas").wait_for()  # before it is there the page is still being laid out, and a click may be lost
+        page.locator("canvas").wait_for()  # until then the page is being laid out, and a click may be lost
         page.get_by_role("radiogroup", name="Sketches").get_by_role("radio", name="Shed").click()
         page.locator("button:enabled", has_text="Build it").wait_for()
         page.get_by_role("button", name="Build it").click()
