@@ -13,6 +13,17 @@ from studio.ui.components.tiles import Tile, tiles
 from studio.ui.state import Picture
 from studio.verdicts import Verdict
 
+# C2PA's words for how a file came about and what it was made from, as people say them.
+ORIGINS = {
+    "compositeWithTrainedAlgorithmicMedia": "A picture that a trained network changed in part",
+    "trainedAlgorithmicMedia": "Made by a trained network",
+    "trainedAlgorithmicData": "What a trained network found in a picture",
+    "algorithmicallyEnhanced": "Changed by a fixed procedure",
+    "algorithmicMedia": "Made by a fixed procedure",
+    "digitalCapture": "Taken by a camera",
+    "digitalCreation": "Made by a person in a program",
+}
+RELATIONS = {"parentOf": "Edited from", "componentOf": "With, placed in it", "inputTo": "Made from"}
 SEAL_BOX = {"trusted": st.success, "studio": st.success, "foreign": st.info, "altered": st.error, "none": st.info}
 
 
@@ -97,7 +108,8 @@ def _evidence(picture: Picture) -> None:
     forensics = found.forensics
     show = st.warning if forensics.get("suspicious") else st.info
     show(f"**{forensics.get('meaning', '')}.** {forensics.get('caution', '')}.", icon=":material/search:")
-    boxes = [region["box"] for region in forensics.get("regions", [])]
+    # Below the threshold the marks are what noise leaves, and a box around them would say more than the score does.
+    boxes = [region["box"] for region in forensics.get("regions", [])] if forensics.get("suspicious") else []
     heat_viewer(found.photo, found.heat, boxes, key=f"heat-{picture.sha256[:12]}")
 
 
@@ -136,11 +148,13 @@ def _chain(verdict: Verdict, recipe: str) -> list[str]:
     """The history as a list: what the file is, and what it was made from."""
     lines = []
     if verdict.source_type:
-        when = f", {notices.plain(verdict.when)}" if verdict.when else ""
-        lines.append(f"- {notices.plain(verdict.source_type)}{when}: {notices.plain(', '.join(verdict.actions))}")
+        when = f", says its signer, at {notices.plain(verdict.when)}" if verdict.when else ""
+        origin = ORIGINS.get(verdict.source_type, verdict.source_type)
+        lines.append(f"- {notices.plain(origin)}{when} ({notices.plain(', '.join(verdict.actions))})")
     for item in verdict.ingredients:
         signer = f", itself signed by {notices.plain(item['signer'])}" if item.get("signer") else ""
-        lines.append(f"    - {notices.plain(item['relationship'])}: {notices.plain(item['title'])}{signer}")
+        relation = RELATIONS.get(item["relationship"], item["relationship"])
+        lines.append(f"    - {notices.plain(relation)}: {notices.plain(item['title'])}{signer}")
     return [*lines, f"- Recipe inside: {notices.plain(recipe)}"] if recipe else lines
 
 

@@ -5,7 +5,7 @@ export default function (component) {
   const slider = root.querySelector(".opacity");
   const boxes = root.querySelector(".boxes");
   const toggle = root.querySelector(".show-boxes");
-  const state = (root.__heat ??= { opacity: 60, boxes: true });
+  const state = (root.__heat ??= { opacity: 80, boxes: true });
 
   stage.style.setProperty("--ratio", data.ratio);
   root.querySelector(".scale").style.background = `linear-gradient(to right, ${data.scale.join(",")})`;

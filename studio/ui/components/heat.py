@@ -36,10 +36,12 @@ def _mount() -> Any:
 
 
 def coloured(heat: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 -> (H, W, 3) uint8 along ``STOPS``."""
+    """(H, W) uint8 -> (H, W, 4) uint8 along ``STOPS``, the more transparent the less there is to see."""
+    values = np.arange(256)
     levels = np.linspace(0, 255, len(STOPS))
-    table = np.stack([np.interp(np.arange(256), levels, [stop[c] for stop in STOPS]) for c in range(3)], 1)
-    return np.rint(table).astype(np.uint8)[heat]
+    colours = [np.interp(values, levels, [stop[channel] for stop in STOPS]) for channel in range(3)]
+    opacity = 255 * np.sqrt(values / 255)
+    return np.rint(np.stack([*colours, opacity], 1)).astype(np.uint8)[heat]
 
 
 def heat_viewer(photo: np.ndarray, heat: np.ndarray, boxes: Sequence[Sequence[int]], *, key: str) -> None:
@@ -55,7 +57,7 @@ def heat_viewer(photo: np.ndarray, heat: np.ndarray, boxes: Sequence[Sequence[in
     shares = [[box[0] / width, box[1] / height, box[2] / width, box[3] / height] for box in boxes]
     data = {
         "photo": data_url(fit_inside(photo, LONG_EDGE)),
-        "heat": data_url(coloured(fit_inside(heat, LONG_EDGE))),
+        "heat": data_url(coloured(fit_inside(heat, LONG_EDGE)), "PNG"),
         "boxes": shares,
         "ratio": width / height,
         "scale": [f"rgb{stop}" for stop in STOPS],
