@@ -125,7 +125,7 @@ def explain(result: Result, device: Device = None, home: Home = None, as_json: J
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="tryon, mask, pose, parse, check, building, building-plan, passport, repair.")],
+    kind: Annotated[str, typer.Argument(help="For example tryon, check or building; an unknown one lists all.")],
     as_json: Json = False,
 ) -> None:
     """Print what a recipe of this kind holds, as JSON schema."""

@@ -29,7 +29,7 @@ def ask(picture: Picture) -> None:
         WeightsError, UsageError: as the classes say.
     """
     current = state.get()
-    if picture.sha256 in dict(current.jobs) or picture.sha256 in dict(current.made):
+    if picture.sha256 in {*dict(current.jobs), *dict(current.made), *current.left}:
         return
     recipe = _recipe(picture)
     path = _path(recipe)
@@ -42,7 +42,15 @@ def ask(picture: Picture) -> None:
 
 
 def ended(picture: str, artefact: str | None) -> None:
-    """Note that a job ended, with a heat map or without one."""
+    """Note that a job ended, with a heat map or without one; without one it is not asked for again by itself."""
     current = state.get()
-    made = current.made if artefact is None else (*current.made, (picture, artefact))
-    state.update(jobs=tuple(pair for pair in current.jobs if pair[0] != picture), made=made)
+    jobs = tuple(pair for pair in current.jobs if pair[0] != picture)
+    if artefact is None:
+        state.update(jobs=jobs, left=(*current.left, picture))
+    else:
+        state.update(jobs=jobs, made=(*current.made, (picture, artefact)))
+
+
+def again(picture: str) -> None:
+    """Ask anew for one that was stopped or failed."""
+    state.update(left=tuple(each for each in state.get().left if each != picture))

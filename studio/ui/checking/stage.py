@@ -51,9 +51,25 @@ def pictures_step() -> None:
             on_pick=lambda chosen: state.update(chosen=chosen),
             shape="square",
         )
+        if any(picture != current.chosen for picture, _ in current.jobs):
+            _others()
         st.caption(f"{len(made)} of {len(current.pictures)} looked at. They stay on this computer.")
     else:
         st.caption("Use the file as you got it. Saving it again, or a screenshot of it, loses most traces.")
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _others() -> None:
+    """Note what ended of the pictures that are not on show; the one that is draws its own progress."""
+    current = state.get()
+    ended = False
+    for picture, job_id in current.jobs:
+        job = watching.watch(job_id) if picture != current.chosen else None
+        if picture != current.chosen and (job is None or not job.active):
+            asking.ended(picture, job.artefact if job is not None and job.state == "done" else None)
+            ended = True
+    if ended:
+        st.rerun()
 
 
 def _upload() -> None:
@@ -99,6 +115,9 @@ def _evidence(picture: Picture) -> None:
         if job is not None:
             _running(picture.sha256, job)
         notices.show_pending("check-job")
+        if picture.sha256 in current.left:
+            st.caption("This picture was not looked at.")
+            st.button("Look at it", on_click=asking.again, args=(picture.sha256,), key="check_again")
         return
     try:
         found = results.heat(artefact, picture)

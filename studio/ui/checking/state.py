@@ -17,12 +17,14 @@ class CheckState:
         chosen: sha256 of the one on show.
         jobs: sha256 -> job that looks at it, as pairs.
         made: sha256 -> its heat map, as pairs.
+        left: Those that were stopped or failed, until somebody asks again.
     """
 
     pictures: tuple[Picture, ...] = ()
     chosen: str | None = None
     jobs: tuple[tuple[str, str], ...] = ()
     made: tuple[tuple[str, str], ...] = ()
+    left: tuple[str, ...] = ()
 
 
 _SESSION = Session("checking", CheckState)
