@@ -212,7 +212,7 @@ def _source(
         held = [as_batch_item(*_piece(*dataset.read(item), side, rng), side) for item in others]
 
         def labelled(rng: np.random.Generator) -> tuple[Image, BoolMask]:
-            picture, mask = dataset.read(kept[rng.integers(len(kept))])
+            picture, mask = _sound(kept, rng, log)
             return _piece(*augmented(picture, mask, rng), side, rng)
 
         return labelled, held, False
@@ -221,6 +221,21 @@ def _source(
     log(f"{len(photographs)} photographs to train on, {len(reserve)} held out")
     held = [as_batch_item(*sample(reserve, side, rng), side) for _ in range(HELD)] if len(reserve) > 1 else []
     return lambda rng: turned(*sample(photographs, side, rng), rng), held, True
+
+
+def _sound(
+    items: list[LabelledPicture], rng: np.random.Generator, log: Callable[[str], None]
+) -> tuple[Image, BoolMask]:
+    """Read one at random. CASIA v2 holds pairs that do not fit each other: these are told, and left out from then."""
+    while True:
+        item = items[rng.integers(len(items))]
+        try:
+            return dataset.read(item)
+        except InputError as error:
+            if error.code != "data.mask-size" or len(items) < 2:
+                raise
+            log(f"left out: {error}")
+            items.remove(item)
 
 
 def _labelled(folder: Path) -> list[LabelledPicture] | None:

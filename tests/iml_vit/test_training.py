@@ -14,7 +14,7 @@ import torch
 from pipelines.core import runtime
 from pipelines.core.errors import InputError
 from pipelines.core.training import TrainConfig
-from pipelines.iml_vit import evaluation, evaluation_set, training
+from pipelines.iml_vit import dataset, evaluation, evaluation_set, training
 from pipelines.iml_vit.losses import edge_mask, losses, overlap_loss
 from pipelines.iml_vit.network import CONFIGS, ImlVit
 from pipelines.iml_vit.photographs import Photographs
@@ -77,6 +77,17 @@ def test_a_labelled_set_becomes_weights_and_is_scored(tmp_path: Path, photograph
     assert figures["trained"]["n_tampered"] + figures["held_out"]["n_tampered"] == 24
     assert all(0 <= figures[name] <= 1 for name in ("f1", "iou", "auc_pixel", "auc_image", "false_alarm_rate"))
     json.dumps(figures, allow_nan=False)
+
+
+def test_a_pair_that_does_not_fit_is_told_and_left_out(tmp_path: Path, photographs: Path) -> None:
+    evaluation_set.write([photographs], tmp_path / "set", "all", limit=3)
+    wrong = tmp_path / "set" / "masks" / "0001.png"
+    wrong.write_bytes(cv2.imencode(".png", np.zeros((90, 20), np.uint8))[1].tobytes())
+    items = [item for item in dataset.listed(tmp_path / "set")[1] if item.mask is not None]
+    said: list[str] = []
+    for seed in range(12):
+        training._sound(items, np.random.default_rng(seed), said.append)
+    assert [item.stem for item in items] == ["0000", "0002"] and len(said) == 1 and "0001.png" in said[0]
 
 
 def test_both_kinds_of_data_at_once_are_refused(tmp_path: Path, photographs: Path) -> None:
