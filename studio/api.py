@@ -98,6 +98,17 @@ def parse(photo: str | Path, output: str | Path | None = None, *, force: bool = 
     return _default().make("parse", {"person": photo}, output, force=force, **values)
 
 
+def check(photo: str | Path) -> dict[str, Any]:
+    """Look at a picture from all sides: forensics, seal, recipe and traces, as `studio check --json` tells them.
+
+    Raises:
+        PipelineError: with code, what, seen and remedy.
+    """
+    from studio import checking
+
+    return checking.check(_default().engine, Path(photo)).as_dict()
+
+
 def building(
     sketch: str | Path, output: str | Path | None = None, *, seed: int = 0, force: bool = False, **values: Any
 ) -> Artefact:
