@@ -20,11 +20,18 @@ SCRIPT = (
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2421; background: #fbfaf7; max-width: 62rem; margin: 2rem auto;
        padding: 0 1rem }
-h1, h2 { font-family: serif; overflow-wrap: anywhere } section { border-top: 1px solid #d9d5cb; padding: 1rem 0 2rem }
-.picture { position: relative; display: inline-block; line-height: 0 } .picture img { max-width: 100%; max-height: 85vh }
-.heat { position: absolute; inset: 0; width: 100%; height: 100% } .suspicious { color: #8a3b12 } .caution { color: #5c625e }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem } dt { font-weight: 600 }
-dd { margin: 0; overflow-wrap: anywhere } label { display: block } input { width: min(100%, 24rem); accent-color: #23594a }
+h1, h2 { font-family: serif; overflow-wrap: anywhere }
+section { border-top: 1px solid #d9d5cb; padding: 1rem 0 2rem }
+.picture { position: relative; display: inline-block; line-height: 0 }
+.picture img { max-width: 100%; max-height: 85vh }
+.heat { position: absolute; inset: 0; width: 100%; height: 100% }
+.suspicious { color: #8a3b12 }
+.caution { color: #5c625e }
+label { display: block }
+input { width: min(100%, 24rem); accent-color: #23594a }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem }
+dt { font-weight: 600 }
+dd { margin: 0; overflow-wrap: anywhere }
 """
 
 
