@@ -20,6 +20,12 @@ suggest nudity, to sexualise someone, or to mock them.
 in when you share the picture, and in a shop say that the fit is a picture, not a measurement: the studio does not
 know how a garment will sit on a body, and skin it had to invent says nothing about the person.
 
+#### When you check pictures
+
+A score is weak evidence: edits that were saved or shrunk afterwards are often missed, and untouched pictures
+sometimes score high. Do not accuse anybody on one; ask for the original file. A seal says who signed a file, not
+that what it shows is true.
+
 #### What happens with the photos
 
 They stay on this computer. Nothing is uploaded and no statistics are sent. Your photos lie in the studio's own
