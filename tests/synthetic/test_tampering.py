@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.core.errors import InputError
-from pipelines.synthetic import tampering
+from pipelines.synthetic import picture_past, tampered_regions, tampering, tampering_edits
 from pipelines.synthetic.scenes import backdrop, tabletop
 from pipelines.synthetic.tampering import (
     HELD_OUT,
@@ -56,7 +56,7 @@ def grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 @pytest.fixture
 def no_past(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PAST:
-        monkeypatch.setattr(tampering, name, 0.0)
+        monkeypatch.setattr(picture_past, name, 0.0)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -89,7 +89,7 @@ def test_the_finished_mask_fits_its_picture_and_keeps_its_bounds(kind: str) -> N
 def test_a_splice_of_light_into_dark_shows_where_the_mask_is(
     resized: bool, no_past: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tampering, "SEAM_BLURRED", 0.0)
+    monkeypatch.setattr(tampering_edits, "SEAM_BLURRED", 0.0)
     monkeypatch.setattr(tampering, "FINISH_PNG", 0.0 if resized else 1.0)
     monkeypatch.setattr(tampering, "FINISH_JPEG", 0.0)
     for seed in range(20):
@@ -102,7 +102,7 @@ def test_a_splice_of_light_into_dark_shows_where_the_mask_is(
 
 
 def test_copies_land_beside_their_origin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tampering, "LABELLED", 1.0)
+    monkeypatch.setattr(tampered_regions, "LABELLED", 1.0)
     regions = np.zeros((160, 200), np.uint8)
     regions[50:100, 70:120] = 1
     source = Source(rendered(3).picture, regions)
@@ -147,7 +147,7 @@ def test_an_authentic_picture_has_a_past_and_a_finish_and_no_edit(monkeypatch: p
         np.testing.assert_array_equal(result, prepare(picture, np.random.default_rng(seed)))
         assert words == "png"
     for name in PAST:
-        monkeypatch.setattr(tampering, name, 0.0)
+        monkeypatch.setattr(picture_past, name, 0.0)
     np.testing.assert_array_equal(authentic(picture, np.random.default_rng(1))[0], picture)
 
 
