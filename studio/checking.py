@@ -6,13 +6,14 @@ strong evidence of who signed, and neither says anything about what the picture 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import InputError, PipelineError
-from studio import credentials, media, sidecar, traces, verdicts
+from pipelines.core.errors import Cancelled, InputError, PipelineError
+from studio import credentials, errors, media, sidecar, traces, verdicts
 from studio.engine import Draft, Engine, OnProgress, Outcome
 from studio.errors import UsageError
 from studio.verdicts import Verdict
@@ -20,7 +21,7 @@ from studio.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of one picture.
+    """What is known of one picture. It holds the decoded picture: of many, keep `as_dict` instead.
 
     Attributes:
         path: The file.
@@ -61,28 +62,33 @@ class Checked:
         }
 
 
-def check(engine: Engine, path: Path, *, on_progress: OnProgress | None = None) -> Checked:
+def check(engine: Engine, path: Path, *, keep: bool = False, on_progress: OnProgress | None = None) -> Checked:
     """Look at one picture from all sides.
+
+    Args:
+        engine: Runs the network, which stays loaded.
+        path: The picture.
+        keep: Keep it in the workspace, so that its heat map can be made again from the heat map's file alone.
+        on_progress: Called between steps.
 
     Raises:
         InputError: ``input.*`` if it is no picture that can be read.
         WeightsError, PipelineError: as `Engine.draft` and `Engine.perform`.
     """
     data = media.read_bytes(path)
-    draft = engine.draft("check", {"picture": path}, keep=False)
+    draft = engine.draft("check", {"picture": path}, keep=keep)
     outcome = engine.perform(draft, on_progress=on_progress)
-    trust = credentials.trust(credentials.place_of(engine.settings))
     return Checked(
         path=path,
         draft=draft,
         outcome=outcome,
-        verdict=verdicts.of_file(path, trust),
-        recipe=_recipe(path),
+        verdict=verdicts.of_file(path, credentials.trust(credentials.place_of(engine.settings))),
+        recipe=recipe_of(path),
         traces=traces.examine(data, path.name, draft.inputs["picture"]).as_dict(),
     )
 
 
-def _recipe(path: Path) -> dict[str, Any] | None:
+def recipe_of(path: Path) -> dict[str, Any] | None:
     """How the studio made a file, as its sidecar says; None if it carries none that can be read."""
     try:
         seal, notes = sidecar.read(path)
@@ -98,38 +104,66 @@ def _recipe(path: Path) -> dict[str, Any] | None:
     }
 
 
-def pictures(paths: Iterable[Path]) -> list[Path]:
-    """The files that are meant: those named, and of a folder every picture at any depth.
+def pictures(paths: Iterable[Path], *, besides: Path | None = None) -> dict[Path, str]:
+    """The files that are meant, each with a name that no other has: those named, and of a folder all at any depth.
+
+    Args:
+        paths: Files and folders.
+        besides: A folder below one of them that is left out: where heat maps go.
+
+    Returns:
+        Path -> stem of its file, or where several are the same, the way to it below the folder that was named.
 
     Raises:
-        InputError: ``input.missing`` or ``data.empty``.
+        InputError: ``input.missing``, ``input.unreadable`` or ``data.empty``.
     """
-    found: list[Path] = []
+    paths = list(paths)
+    found: dict[Path, str] = {}
     for path in paths:
-        if not path.exists():
-            raise InputError("input.missing", "There is no such file", seen=path, remedy="Check the path")
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower().lstrip(".") in media.SUFFIXES)
-        found += inside if path.is_dir() else [path]
+        try:
+            if not path.exists():
+                raise InputError("input.missing", "There is no such file", seen=path, remedy="Check the path")
+            apart = besides if besides is None or besides.resolve() != path.resolve() else None
+            inside = sorted(each for each in path.rglob("*") if _is_picture(each, apart)) if path.is_dir() else [path]
+        except OSError as error:
+            raise InputError("input.unreadable", "This path cannot be read", seen=f"{path}: {error}") from error
+        for each in inside:
+            way = each.relative_to(path).parts if path.is_dir() else each.parts[-2:]
+            found.setdefault(each, "-".join(way).replace(".", "-").strip("/\\-"))
     if not found:
         raise InputError(
             "data.empty", "There is no picture in this folder", seen=", ".join(map(str, paths)),
             remedy=f"It is searched for {', '.join(media.SUFFIXES)}",
         )  # fmt: skip
-    return list(dict.fromkeys(found))
+    stems = Counter(path.stem.casefold() for path in found)
+    return {path: path.stem if stems[path.stem.casefold()] == 1 else way for path, way in found.items()}
+
+
+def _is_picture(path: Path, besides: Path | None) -> bool:
+    if path.name.startswith(".") or path.suffix.lower().lstrip(".") not in media.SUFFIXES or not path.is_file():
+        return False
+    return besides is None or besides.resolve() not in path.resolve().parents
 
 
 def sweep(
-    engine: Engine, paths: list[Path], *, on_file: Callable[[int, int, Path], OnProgress | None]
+    engine: Engine,
+    paths: Iterable[Path],
+    *,
+    keep: bool = False,
+    on_file: Callable[[int, Path], OnProgress | None] = lambda number, path: None,
 ) -> Iterator[tuple[Path, Checked | PipelineError]]:
-    """Check many pictures; one that cannot be read is told as its error, and the others go on.
+    """Check many pictures; one that fails, for whatever reason, is told as its error, and the others go on.
 
     Args:
         engine: Runs the network, which stays loaded.
         paths: Of `pictures`.
-        on_file: Called with number, count and path before each; returns what is told its progress.
+        keep: As in `check`.
+        on_file: Called with number and path before each; returns what is told its progress.
     """
     for number, path in enumerate(paths):
         try:
-            yield path, check(engine, path, on_progress=on_file(number, len(paths), path))
-        except InputError as error:
-            yield path, error
+            yield path, check(engine, path, keep=keep, on_progress=on_file(number, path))
+        except Cancelled:
+            raise
+        except Exception as error:  # as in a batch: an item's failure must not end the others
+            yield path, errors.translate(error) or errors.bug_report(error, engine.settings.home / "logs")

@@ -134,7 +134,7 @@ class Engine:
         self.runtime()
         wanted = recipe.parse({
             "kind": kind, "inputs": refs, "settings": typed.model_dump(mode="json"), "seed": seed,
-            "weights": {name: part.sha256 for name, part in found.items()},
+            "weights": {name: part.sha256 for name, part in found.items() if name in row.weights},
         })  # fmt: skip
         if keep:
             for slot, blob in data.items():
@@ -197,7 +197,7 @@ class Engine:
                 seen=", ".join(sorted(unknown)),
                 remedy=f"These can: {', '.join(row.own) or 'none'}",
             )
-        return {name: weights.resolve(name, self.own_weights.get(name)) for name in row.weights}
+        return {name: weights.resolve(name, self.own_weights.get(name)) for name in (*row.weights, *row.judges)}
 
     # -- running
 

@@ -35,30 +35,31 @@ dd { margin: 0; overflow-wrap: anywhere }
 """
 
 
-def render(results: Sequence[tuple[str, Checked | PipelineError]], when: str) -> str:
+def page(sections: Sequence[str], suspicious: int, when: str) -> str:
     """The page.
 
     Args:
-        results: Name and what came of it.
+        sections: Of `section`.
+        suspicious: How many of them have weak evidence.
         when: Time of the check, for the heading.
     """
-    told = sum(isinstance(result, Checked) and bool(result.forensics["suspicious"]) for _, result in results)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    body = "\n".join(_section(name, result) for name, result in results)
+    body = "\n".join(sections)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>Checked pictures</title><style>{STYLE}</style></head><body>
 <h1>Checked pictures</h1>
-<p>{_text(when)}. {len(results)} looked at, {told} with weak evidence of manipulation. Forensic evidence and the
+<p>{_text(when)}. {len(sections)} looked at, {suspicious} with weak evidence of manipulation. Forensic evidence and the
 seal are two answers that have nothing to do with each other.</p>
 {body}
 <script>{SCRIPT}</script></body></html>
 """
 
 
-def _section(name: str, result: Checked | PipelineError) -> str:
+def section(name: str, result: Checked | PipelineError) -> str:
+    """One picture, or why it was not looked at. Pictures go in small: of many, nothing large is kept."""
     if isinstance(result, PipelineError):
         seen = f" (seen: {result.seen})" if result.seen else ""
         why = f"Not checked: {result.what}{seen}. {result.remedy}"

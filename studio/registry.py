@@ -165,11 +165,13 @@ class Kind:
         title: One line for people.
         settings: Model of the settings.
         slots: Inputs.
-        weights: Names of the weights that take part; the receipt lists them all.
+        weights: Names of the weights that take part in the result, and so in the recipe's identity.
         own: Those that a user's own folder can replace, the main one first.
         runner: ``module:function`` taking a `Call` and returning a `Product`; imported when it runs.
         formats: Possible outputs, the default first.
         origin: What its content credentials say.
+        judges: Names of weights that only look at the result. The receipt lists them too, but a newer judge makes no
+            other result, and nothing is made again for it.
     """
 
     name: str
@@ -181,6 +183,7 @@ class Kind:
     runner: str
     formats: tuple[str, ...]
     origin: Origin
+    judges: tuple[str, ...] = ()
 
     def run(self, call: Call) -> Product:
         """Import the runner and call it."""
@@ -207,11 +210,12 @@ KINDS: dict[str, Kind] = {
             "Dress the person in the garment",
             TryOnSettings,
             (_PERSON, _GARMENT, Slot("mask", "mask", "what may change, white on black", required=False)),
-            (*_TRYON, "iml-vit"),
+            _TRYON,
             ("viton-hd",),
             "studio.runners.tryon:run",
             PICTURES,
             Origin("compositeWithTrainedAlgorithmicMedia", "person", ("garment",)),
+            ("iml-vit",),
         ),
         Kind(
             "mask",

@@ -133,11 +133,11 @@ def _moment(text: str) -> datetime | None:
 
 def _when(created: str, modified: str) -> Iterator[Finding]:
     taken, changed = _moment(created), _moment(modified)
-    if taken and changed and changed < taken - SLACK:
+    if taken and changed and taken - changed > SLACK:
         text = f"It says that it was changed ({plain(modified, 40)}) before it was taken ({plain(created, 40)})"
         yield Finding("trace.date-order", "warning", text, "One of the dates was written later, or a clock was wrong")
     latest = max((moment for moment in (taken, changed) if moment), default=None)
-    if latest and latest > datetime.now() + SLACK:
+    if latest and latest - datetime.now() > SLACK:
         text = f"It is dated in the future: {latest:%Y-%m-%d}"
         yield Finding("trace.date-future", "warning", text, "A clock was wrong, or the date was written by hand")
 

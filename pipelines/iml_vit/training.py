@@ -101,7 +101,10 @@ def mask_loss(model: nn.Module, batch: dict[str, Tensor], overlap: float = 0.0) 
 def quick_score(
     model: nn.Module, items: Sequence[dict[str, Any]], runtime: Runtime, batch: int = 8
 ) -> dict[str, float]:
-    """Pixel F1 at one half, pooled pixel AUC, and image AUC by the 99th percentile, of items of `as_batch_item`."""
+    """Pixel F1 at one half, pooled pixel AUC, and image AUC by the 99th percentile, of items of `as_batch_item`.
+
+    A figure that needs tampered and untouched pictures is left out where one of them is missing.
+    """
     maps = []
     for start in range(0, len(items), batch):
         x = torch.from_numpy(np.stack([item["image"] for item in items[start : start + batch]])).to(runtime.device)
@@ -112,12 +115,14 @@ def quick_score(
     truth = np.stack([item["mask"][0] for item in items]) > 0.5
     tampered = np.asarray(truth.any((1, 2)))
     scores = np.quantile(found.reshape(len(found), -1), 0.99, axis=1)
-    pairs = zip(found[tampered], truth[tampered], strict=True)
-    return {
-        "val_f1": round(float(np.mean([pixel_f1(chance > 0.5, inside) for chance, inside in pairs])), 4),
-        "val_auc_pixel": round(auc(found[:, ::4, ::4].ravel(), truth[:, ::4, ::4].ravel()), 4),
-        "val_auc_image": round(auc(scores, tampered), 4),
-    }
+    figures = {}
+    if tampered.any():
+        pairs = zip(found[tampered], truth[tampered], strict=True)
+        figures["val_f1"] = float(np.mean([pixel_f1(chance > 0.5, inside) for chance, inside in pairs]))
+        figures["val_auc_pixel"] = auc(found[:, ::4, ::4].ravel(), truth[:, ::4, ::4].ravel())
+    if tampered.any() and not tampered.all():
+        figures["val_auc_image"] = auc(scores, tampered)
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def train(
@@ -207,7 +212,7 @@ def _source(
         )  # fmt: skip
     if items:
         kept = [item for item in items if not is_validation(item.stem)]
-        others = [item for item in items if is_validation(item.stem)][:HELD]
+        others = _spread([item for item in items if is_validation(item.stem)])
         log(f"{len(kept)} labelled pictures to train on, {len(items) - len(kept)} held out")
         held = [as_batch_item(*_piece(*dataset.read(item), side, rng), side) for item in others]
 
@@ -221,6 +226,13 @@ def _source(
     log(f"{len(photographs)} photographs to train on, {len(reserve)} held out")
     held = [as_batch_item(*sample(reserve, side, rng), side) for _ in range(HELD)] if len(reserve) > 1 else []
     return lambda rng: turned(*sample(photographs, side, rng), rng), held, True
+
+
+def _spread(items: list[LabelledPicture]) -> list[LabelledPicture]:
+    """At most HELD items, evenly picked of the tampered and of the untouched ones, which data sets list apart."""
+    halves = [[item for item in items if (item.mask is None) == untouched] for untouched in (False, True)]
+    picked = [np.linspace(0, len(half) - 1, min(len(half), HELD // 2)).round().astype(int) for half in halves]
+    return [half[number] for half, numbers in zip(halves, picked, strict=True) for number in numbers]
 
 
 def _sound(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.core.errors import PipelineError
 from studio.commands.common import Device, Dtype, Force, Home, Json, Meter, Quiet, columns, fail, say, settings, show
 
 if TYPE_CHECKING:
     from studio.checking import Checked
     from studio.engine import Engine, OnProgress
-    from studio.errors import PipelineError
+    from studio.targets import Target
 
 
 def register(app: typer.Typer) -> None:
@@ -48,116 +51,174 @@ def check(
 
     chosen = settings(device=device, dtype=dtype, home=home)
     engine = Engine(chosen, own_weights={"iml-vit": weights} if weights else {})
-    paths = checking.pictures(pictures)
-    _try_outputs(engine, report, out)
+    paths = checking.pictures(pictures, besides=out)
+    targets = _targets(engine, paths, report, out, force)
     meter = Meter(quiet)
+    sweep = _Sweep()
 
-    def on_file(number: int, count: int, path: Path) -> OnProgress | None:
-        return meter if count == 1 else _counted(meter, number, count, path)
+    def on_file(number: int, path: Path) -> OnProgress | None:
+        return meter if len(paths) == 1 else _counted(meter, number, len(paths), path)
 
-    results: list[tuple[Path, Checked | PipelineError]] = []
-    for path, result in checking.sweep(engine, paths, on_file=on_file):
-        meter.close()
-        if len(paths) == 1 and not isinstance(result, checking.Checked):
-            raise result
-        results.append((path, result))
-        if isinstance(result, checking.Checked) and out is not None:
-            _write_heat(engine, result, out, force)
-        if not as_json:
-            show(None, as_json=False, text=_lines(path, result))
-    if report is not None:
-        _write_report(report, results)
-    _end(results, fail_above, report, as_json=as_json)
+    try:
+        for path, result in checking.sweep(engine, paths, keep=out is not None, on_file=on_file):
+            meter.close()
+            if len(paths) == 1 and not isinstance(result, checking.Checked):
+                raise result
+            sweep.add(path, _with_heat(engine, result, targets.get(path)), report is not None, fail_above is not None)
+            if not as_json:
+                show(None, as_json=False, text=sweep.text)
+    finally:  # what is done is not lost with what is not
+        if report is not None and sweep.sections:
+            _write_report(report, sweep)
+    _end(sweep, fail_above, report, as_json=as_json)
+
+
+@dataclass
+class _Sweep:
+    """What is kept of the pictures: words and small pictures, never a decoded one.
+
+    Attributes:
+        told: What ``--json`` says of each.
+        sections: Of the report.
+        text: Lines about the last one.
+        failed: Those that could not be checked.
+        suspicious: How many have weak evidence.
+    """
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    failed: list[tuple[Path, PipelineError]] = field(default_factory=list)
+    suspicious: int = 0
+
+    def add(self, path: Path, result: Checked | PipelineError | _Heated, report: bool, gate: bool) -> None:
+        """Take in one picture.
+
+        Raises:
+            UsageError: ``check.no-score`` if a score is asked for and the weights give none.
+        """
+        from studio import errors, html_report
+        from studio.errors import UsageError
+
+        checked, heat = (result.checked, str(result.path)) if isinstance(result, _Heated) else (result, None)
+        if report:
+            self.sections.append(html_report.section(str(path), checked))
+        name = _plain(str(path))
+        if isinstance(checked, PipelineError):
+            self.failed.append((path, checked))
+            self.told.append({"ok": False, "file": str(path), "error": checked.as_dict()})
+            self.text = [name, *(f"  {line}" for line in errors.render(checked).splitlines())]
+            return
+        if gate and checked.forensics["score"] is None:
+            raise UsageError(
+                "check.no-score", "These weights give no score that could be held against a limit",
+                seen=f"{path}, --fail-above", remedy="Use the starter weights, or leave --fail-above out",
+            )  # fmt: skip
+        self.suspicious += bool(checked.forensics["suspicious"])
+        self.told.append({**checked.as_dict(), "heat": heat})
+        rows = [(term, _plain(text)) for term, text in html_report.lines(checked)]
+        rows += [("heat map", _plain(heat))] if heat else []
+        self.text = [name, *(f"  {line}" for line in columns(rows)), f"  {checked.forensics['caution']}."]
+
+
+@dataclass(frozen=True)
+class _Heated:
+    """A checked picture and where its heat map was written."""
+
+    checked: Checked
+    path: Path
+
+
+def _plain(text: str) -> str:
+    """For the terminal: a file's name and words come from anybody."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _counted(meter: Meter, number: int, count: int, path: Path) -> OnProgress:
     """Progress of one picture as progress of all."""
-    from dataclasses import replace
-
     started = time.monotonic()
 
     def tell(progress: Any) -> None:
         meter.begun = meter.begun or started
         done = (number + progress.fraction) / count
         eta = (time.monotonic() - meter.begun) * (1 - done) / done if done > 0 else None
-        meter(replace(progress, fraction=done, message=f"{number + 1} of {count}: {path.name}", eta=eta))
+        meter(replace(progress, fraction=done, message=f"{number + 1} of {count}: {_plain(path.name)}", eta=eta))
 
     return tell
 
 
-def _try_outputs(engine: Engine, report: Path | None, out: Path | None) -> None:
-    """Find out before the work whether the results can be written."""
-    from studio import disk
+def _targets(
+    engine: Engine, paths: Mapping[Path, str], report: Path | None, out: Path | None, force: bool
+) -> dict[Path, Target]:
+    """Where each heat map goes. Whether results can be written is found out before the work."""
+    from studio import disk, targets
     from studio.errors import OutputError
 
     if report is not None:
-        if report.suffix.lower() not in (".html", ".htm"):
+        if report.suffix.lower() not in (".html", ".htm") or report.is_dir():
             raise OutputError("output.format", "A report is a page", seen=report, remedy="Name it FILE.html")
+        if report.exists() and not force:
+            raise OutputError("output.exists", "This file is there already", seen=report, remedy="Add --force")
         with disk.told(report):
             disk.check_name(report)
             disk.check_folder(report.parent)
-    if out is not None:
-        with disk.told(out):
-            disk.check_folder(out)
+    if out is None:
+        return {}
+    found = {
+        path: targets.target_for(f"{out}/", ("png",), disk.shorten(f"{name}-heat", 120), force=force)
+        for path, name in paths.items()
+    }
+    for target in found.values():
+        engine.store.check(target, paths)
+    return found
 
 
-def _write_heat(engine: Engine, result: Checked, out: Path, force: bool) -> None:
-    from studio import targets
-
-    target = targets.target_for(f"{out}/", ("png",), f"{result.path.stem}-heat", force=force)
+def _with_heat(
+    engine: Engine, result: Checked | PipelineError, target: Target | None
+) -> Checked | PipelineError | _Heated:
+    """Write the heat map, if one is asked for; a picture whose map cannot be written failed."""
+    if target is None or isinstance(result, PipelineError):
+        return result
     outcome = result.outcome
-    engine.store.write(outcome.product, result.draft.recipe, outcome.receipt, outcome.environment, target)
+    try:
+        made = engine.store.write(outcome.product, result.draft.recipe, outcome.receipt, outcome.environment, target)
+    except PipelineError as error:
+        return error
+    return _Heated(result, made.path)
 
 
-def _write_report(report: Path, results: list[tuple[Path, Checked | PipelineError]]) -> None:
+def _write_report(report: Path, sweep: _Sweep) -> None:
     import os
 
     from studio import disk, html_report
 
-    page = html_report.render([(str(path), result) for path, result in results], time.strftime("%Y-%m-%d %H:%M"))
-    with disk.told(report), disk.temporary(report) as part:
-        disk.write(part, page.encode())
-        os.replace(part, report)
+    page = html_report.page(sweep.sections, sweep.suspicious, time.strftime("%Y-%m-%d %H:%M"))
+    with disk.told(report):
+        report.parent.mkdir(parents=True, exist_ok=True)
+        with disk.temporary(report) as part:
+            disk.write(part, page.encode())
+            os.replace(part, report)
 
 
-def _lines(path: Path, result: Checked | PipelineError) -> list[str]:
-    from studio import errors, html_report
-    from studio.checking import Checked
-
-    if not isinstance(result, Checked):
-        return [str(path), *(f"  {line}" for line in errors.render(result).splitlines())]
-    plain = [(term, "".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
-             for term, text in html_report.lines(result)]  # fmt: skip
-    return [str(path), *(f"  {line}" for line in columns(plain)), f"  {result.forensics['caution']}."]
-
-
-def _end(
-    results: list[tuple[Path, Checked | PipelineError]], fail_above: float | None, report: Path | None, *, as_json: bool
-) -> None:
+def _end(sweep: _Sweep, fail_above: float | None, report: Path | None, *, as_json: bool) -> None:
     """Tell all at once where JSON was asked for, and end with the exit code that the results have."""
-    from studio.checking import Checked
     from studio.errors import GateFailed, SomeFailed
 
-    checked = [result for _, result in results if isinstance(result, Checked)]
-    failed = [(path, result) for path, result in results if not isinstance(result, Checked)]
-    files = [
-        result.as_dict() if isinstance(result, Checked) else {"ok": False, "file": str(path), "error": result.as_dict()}
-        for path, result in results
-    ]
-    data: dict[str, Any] = {"ok": True, "files": files, "report": None if report is None else str(report)}
+    data: dict[str, Any] = {"ok": True, "files": sweep.told, "report": None if report is None else str(report)}
     above = [
-        f"{each.path.name} {each.forensics['score']:.2f}"
-        for each in checked
-        if fail_above is not None and each.forensics["score"] is not None and each.forensics["score"] > fail_above
+        f"{Path(each['file']).name} {each['forensics']['score']:.2f}"
+        for each in sweep.told
+        if each["ok"] and fail_above is not None and each["forensics"]["score"] > fail_above
     ]
     error: PipelineError | None = None
     if above:
         error = GateFailed("check.above", "A picture scores above the limit",
                            seen=f"{', '.join(above[:5])}; limit {fail_above}",
                            remedy="Look at its heat map; a score is weak evidence")  # fmt: skip
-    elif failed:
+    elif sweep.failed:
+        path, first = sweep.failed[0]
         error = SomeFailed("check.some-failed", "Some files could not be checked",
-                           seen=f"{len(failed)} of {len(results)}; {failed[0][0].name}: {failed[0][1].what}",
+                           seen=f"{len(sweep.failed)} of {len(sweep.told)}; {path.name}: {first.what}",
                            remedy="The others are checked; their lines say why")  # fmt: skip
     if error is not None and as_json:
         fail(error, data)

@@ -68,7 +68,7 @@ def install() -> None:
     """Register the stand-in for the kinds ``tryon`` and ``mask``, without weights."""
     for name, function in (("tryon", "run"), ("mask", "plan")):
         row = registry.KINDS[name]
-        registry.KINDS[name] = dataclasses.replace(row, runner=f"boxpaste:{function}", weights=())
+        registry.KINDS[name] = dataclasses.replace(row, runner=f"boxpaste:{function}", weights=(), judges=())
 
 
 def people(photo: np.ndarray) -> list[tuple[int, int, int, int]]:

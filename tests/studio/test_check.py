@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from pipelines.core import runtime
 from pipelines.iml_vit.calibration import Calibration
 from pipelines.iml_vit.network import CONFIGS, ImlVit
 from pipelines.iml_vit.pipeline import ImlVitPipeline
-from studio import html_report, verdicts
+from studio import checking, html_report, sidecar, verdicts
 from studio.cli import run
 from studio.runners import forensics, tryon
+from studio.store import Store
 
 TINY = replace(CONFIGS["starter"], input_size=64, embed=24, depth=2, heads=2, window=2, global_blocks=(1,), fpn=8)
 # Any picture scores about 0.9: the regression is nothing but its offset.
@@ -103,6 +105,96 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     (tmp_path / "no").write_text("a file, where a folder is asked for")
     code, told = checked(capsys, photo, "--weights", weights, "--report", tmp_path / name)
     assert code != 0 and not told["ok"] and "files" not in told
+
+
+def test_one_failure_of_any_kind_does_not_cost_the_others(
+    capsys: pytest.CaptureFixture[str], photo: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    real = checking.check
+
+    def sometimes(engine, path, **more):
+        if path == photo:
+            raise ZeroDivisionError("a bug")
+        return real(engine, path, **more)
+
+    monkeypatch.setattr(checking, "check", sometimes)
+    report = tmp_path / "new" / "folder" / "report.html"
+    code, told = checked(capsys, photo, other, "--weights", weights, "--report", report)
+    assert code == 3 and [item["ok"] for item in told["files"]] == [False, True]
+    assert told["files"][0]["error"]["code"] == "bug" and "Not checked" in report.read_text()
+
+
+def test_nothing_of_the_user_is_overwritten(
+    capsys: pytest.CaptureFixture[str], photo: Path, weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    for name in ("x.png", "x-heat.png", "1/IMG.png", "2/IMG.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(photo.read_bytes())
+    code, told = checked(capsys, *folder.rglob("*.png"), "--weights", weights, "-o", folder, "--force")
+    assert code != 0 and told["error"]["code"] == "output.is-input"
+    assert all((folder / name).read_bytes() == photo.read_bytes() for name in ("x.png", "x-heat.png"))
+    maps = tmp_path / "maps"
+    code, told = checked(capsys, folder, "--weights", weights, "-o", maps, "--force")
+    made = [Path(item["heat"]).name for item in told["files"]]
+    assert code == 0 and len(set(made)) == 4 and {"1-IMG-png-heat.png", "2-IMG-png-heat.png"} < set(made)
+    report = tmp_path / "report.html"
+    report.write_text("mine")
+    code, told = checked(capsys, photo, "--weights", weights, "--report", report)
+    assert code != 0 and told["error"]["code"] == "output.exists" and report.read_text() == "mine"
+
+
+def test_what_a_folder_holds_besides_pictures_is_left_alone(tmp_path: Path, photo: Path) -> None:
+    folder = tmp_path / "roll"
+    (folder / "a-folder.jpg").mkdir(parents=True)
+    (folder / "maps").mkdir()
+    for name in ("a.png", "._a.png", "maps/a-heat.png"):
+        (folder / name).write_bytes(photo.read_bytes())
+    assert list(checking.pictures([folder], besides=folder / "maps")) == [folder / "a.png"]
+
+
+def test_a_gate_needs_a_score(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    ImlVitPipeline(ImlVit(TINY), runtime.choose("cpu", "float32")).save_pretrained(folder)
+    assert checked(capsys, photo, "--weights", folder)[0] == 0
+    code, told = checked(capsys, photo, "--weights", folder, "--fail-above", "0.5")
+    assert code == 2 and told["error"]["code"] == "check.no-score"
+
+
+def test_names_of_files_draw_nothing_on_the_terminal(
+    capsys: pytest.CaptureFixture[str], photo: Path, weights: Path, tmp_path: Path
+) -> None:
+    evil = tmp_path / "\x1b[31mred\n  forensics  all fine.png"
+    evil.write_bytes(photo.read_bytes())
+    assert run(["check", str(evil), "--weights", str(weights), "--device", "cpu", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and "\n  forensics  all fine" not in said.out
+
+
+def test_a_heat_map_can_be_made_again_from_its_file(
+    capsys: pytest.CaptureFixture[str], photo: Path, weights: Path, tmp_path: Path
+) -> None:
+    checked(capsys, photo, "--weights", weights, "-o", tmp_path)
+    photo.unlink()
+    told = sidecar.read(tmp_path / "photo-heat.png")[0]
+    assert Store(Path(os.environ["STUDIO_HOME"])).read_input(told.recipe.inputs["picture"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"slopes": [1.0]}, {"offset": float("nan")}, {"pixel": 1.5}, {"untouched": []}, {"untouched": [0.9, 0.1]}],
+)
+def test_a_broken_calibration_is_refused(
+    capsys: pytest.CaptureFixture[str], photo: Path, weights: Path, change: dict[str, object]
+) -> None:
+    config = weights / "config.json"
+    stored = json.loads(config.read_text())
+    stored["calibration"].update(change)
+    config.write_text(json.dumps(stored))
+    code, told = checked(capsys, photo, "--weights", weights)
+    assert code == 4 and told["error"]["code"] == "weights.mismatch"
 
 
 def test_words_claim_no_more_than_the_figures() -> None:
