@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipelines.core.errors import InputError
 from pipelines.core.types import Image, OnStep, report
 from pipelines.iml_vit.photographs import Photographs
 from pipelines.synthetic import tampering
@@ -77,10 +78,23 @@ def write(
 ) -> dict[str, object]:
     """Write a set; returns how many items, and the hash of `digest`.
 
+    Args:
+        folders: As `items`.
+        out: A new or empty folder, and none of the photographs'.
+        part: As `items`.
+        limit: As `items`.
+        on_step: Called after each item.
+
     Raises:
-        InputError: as `items`.
+        InputError: as `items`; ``data.in-use`` for a folder that holds something or is not apart.
     """
     out = Path(out)
+    within = any(Path(folder).resolve() in (out.resolve(), *out.resolve().parents) for folder in folders)
+    if within or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise InputError(
+            "data.in-use", "A set needs a new folder, apart from the photographs", seen=out,
+            remedy="Name one: what lies among photographs would be taken for photographs later",
+        )  # fmt: skip
     for name in ("tampered", "masks", "authentic"):
         (out / name).mkdir(parents=True, exist_ok=True)
     told: dict[str, dict[str, str]] = {}

@@ -21,14 +21,15 @@ SMALLEST = 64
 
 
 class Photographs:
-    """Photographs at random, or one after the other. Their files' bytes stay in memory, decoded pictures do not."""
+    """Photographs at random, or one after the other."""
 
     def __init__(self, folders: Sequence[str | Path], *, keep: Callable[[str], bool] = lambda stem: True,
                  fewest: int = 2) -> None:  # fmt: skip
         """Find them.
 
         Args:
-            folders: Searched at any depth; ``labels`` folders hold no photographs.
+            folders: Searched at any depth. ``labels`` folders hold no photographs, nor do sets that
+                evaluation_set.py wrote, nor hidden files.
             keep: Takes a file's stem; False leaves it out.
             fewest: How many must be kept: a splice needs two.
 
@@ -39,7 +40,7 @@ class Photographs:
             path
             for folder in folders
             for path in Path(folder).rglob("*")
-            if path.suffix.lower() in SUFFIXES and "labels" not in path.parts and keep(path.stem)
+            if _is_photograph(path, Path(folder)) and keep(path.stem)
         )
         if len(found) < fewest:
             raise InputError(
@@ -48,7 +49,6 @@ class Photographs:
                 remedy="Name folders of pictures",
             )  # fmt: skip
         self.paths = found
-        self._bytes: dict[Path, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -77,12 +77,21 @@ class Photographs:
         return Source(np.ascontiguousarray(source.picture[piece]), regions)
 
     def _decoded(self, path: Path, how: int) -> NDArray[np.uint8]:
-        if path not in self._bytes:
-            self._bytes[path] = np.fromfile(path, np.uint8)
-        picture = cv2.imdecode(self._bytes[path], how)
+        try:
+            picture = cv2.imdecode(np.fromfile(path, np.uint8), how)
+        except (OSError, cv2.error):  # OpenCV raises on an empty file
+            picture = None
         if picture is None or min(picture.shape[:2]) < SMALLEST:
             raise InputError(
                 "input.unreadable", "This picture cannot be read, or is too small", seen=path,
                 remedy="Remove it from the folder",
             )  # fmt: skip
         return np.asarray(picture, np.uint8)
+
+
+def _is_photograph(path: Path, root: Path) -> bool:
+    if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+        return False
+    way = path.relative_to(root)
+    made = any((root / parent / "items.json").is_file() for parent in way.parents)
+    return "labels" not in way.parts and not made

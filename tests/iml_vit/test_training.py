@@ -90,6 +90,34 @@ def test_a_pair_that_does_not_fit_is_told_and_left_out(tmp_path: Path, photograp
     assert [item.stem for item in items] == ["0000", "0002"] and len(said) == 1 and "0001.png" in said[0]
 
 
+def test_a_set_is_written_apart_and_never_taken_for_photographs(tmp_path: Path, photographs: Path) -> None:
+    for out in (photographs, photographs / "set"):
+        with pytest.raises(InputError, match="apart from the photographs"):
+            evaluation_set.write([photographs], out, "all", limit=2)
+    evaluation_set.write([photographs], tmp_path / "set", "all", limit=2)
+    with pytest.raises(InputError, match="needs a new folder"):
+        evaluation_set.write([photographs], tmp_path / "set", "all", limit=2)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "set").rename(photographs / "moved")
+    (photographs / "._000.png").write_bytes(b"")
+    assert len(Photographs([photographs])) == 60
+
+
+def test_an_empty_photograph_is_named(photographs: Path) -> None:
+    (photographs / "007.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"007\.png"):
+        Photographs([photographs]).read(7)
+
+
+def test_a_labelled_set_of_one_class_can_be_trained_on(tmp_path: Path, photographs: Path) -> None:
+    evaluation_set.write([photographs], tmp_path / "set", "all", limit=40)
+    for path in (tmp_path / "set" / "authentic").iterdir():
+        path.unlink()
+    folder = training.train([tmp_path / "set"], tmp_path / "run", SHORT, CPU, side=64)
+    last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert folder.is_dir() and "val_f1" in last
+
+
 def test_both_kinds_of_data_at_once_are_refused(tmp_path: Path, photographs: Path) -> None:
     evaluation_set.write([photographs], tmp_path / "set", "all", limit=2)
     with pytest.raises(InputError, match="cannot be trained on together"):

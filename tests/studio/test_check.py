@@ -133,7 +133,7 @@ def test_nothing_of_the_user_is_overwritten(
     for name in ("x.png", "x-heat.png", "1/IMG.png", "2/IMG.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(photo.read_bytes())
-    code, told = checked(capsys, *folder.rglob("*.png"), "--weights", weights, "-o", folder, "--force")
+    code, told = checked(capsys, folder, "--weights", weights, "-o", folder, "--force")
     assert code != 0 and told["error"]["code"] == "output.is-input"
     assert all((folder / name).read_bytes() == photo.read_bytes() for name in ("x.png", "x-heat.png"))
     maps = tmp_path / "maps"
