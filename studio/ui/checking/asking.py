@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from studio import registry, sidecar
@@ -18,8 +19,9 @@ def _recipe(picture: Picture) -> Recipe:
 
 
 def _path(recipe: Recipe) -> Path:
-    # Named by what decides it, weights included: the same picture is not looked at twice.
-    return workspace.chosen().home / "checks" / f"{recipe.sha256()[:32]}.png"
+    # Named by what decides it, weights included: the same picture is not looked at twice, whatever its file is called.
+    deciding = "".join((recipe.inputs["picture"].sha256, *recipe.weights.values()))
+    return workspace.chosen().home / "checks" / f"{hashlib.sha256(deciding.encode()).hexdigest()[:32]}.png"
 
 
 def ask(picture: Picture) -> None:

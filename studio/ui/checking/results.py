@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from studio import media, pictures, sidecar, traces
+from studio import checking, media, pictures, sidecar, traces
 from studio.recipe import InputRef
 from studio.ui import inputs, workspace
+from studio.ui.components import fit_inside
+from studio.ui.components.heat import LONG_EDGE
 from studio.ui.state import Picture
 from studio.verdicts import Verdict
 
@@ -21,13 +23,15 @@ class Heat:
     """A heat map.
 
     Attributes:
-        photo: (H, W, 3) uint8.
-        heat: (H, W) uint8, 255 where the network is surest of manipulation.
-        forensics: Score, meaning, regions, as in the receipt.
+        photo: (h, w, 3) uint8, as large as it is shown.
+        heat: (h, w) uint8, 255 where the network is surest of manipulation.
+        size: (H, W) of the picture itself.
+        forensics: Score, meaning, regions, as in the receipt; in pixels of the picture itself.
     """
 
     photo: np.ndarray
     heat: np.ndarray
+    size: tuple[int, int]
     forensics: dict[str, Any]
 
 
@@ -45,9 +49,11 @@ def heat(artefact: str, picture: Picture) -> Heat:
 def _heat(path: Path, stamp: int, sha256: str, name: str) -> Heat:
     seal, _ = sidecar.read(path)
     found = seal.receipt.get("forensics")
-    return Heat(
-        photo=inputs.photo(sha256, name),
-        heat=pictures.pixels_of(media.read_bytes(path)),
+    photo = inputs.photo(sha256, name)
+    return Heat(  # small: the server keeps some of them
+        photo=fit_inside(photo, LONG_EDGE),
+        heat=fit_inside(pictures.pixels_of(media.read_bytes(path)), LONG_EDGE),
+        size=(photo.shape[0], photo.shape[1]),
         forensics=found if isinstance(found, dict) else {},
     )
 
@@ -75,13 +81,5 @@ def trace(picture: Picture) -> dict[str, Any]:
 @lru_cache(maxsize=32)
 def recipe(picture: Picture) -> str:
     """How the studio made the file, in a line; empty if it carries no recipe of ours."""
-    data = workspace.store().read_input(InputRef(sha256=picture.sha256, name=picture.name))
-    try:
-        text = sidecar.embedded(data)
-        seal = sidecar.parse(text) if text else None
-    except Exception:  # somebody else's bytes: whatever is wrong with them, they are no recipe of ours
-        return ""
-    if seal is None:
-        return ""
-    made_of = ", ".join(ref.name for ref in seal.recipe.inputs.values())
-    return f"{seal.recipe.kind}, made {seal.created} of {made_of}"
+    made = checking.recipe_of(workspace.store().input_path(picture.sha256))
+    return "" if made is None else f"{made['kind']}, made {made['created']} of {', '.join(made['inputs'].values())}"

@@ -129,7 +129,7 @@ def _evidence(picture: Picture) -> None:
     show(f"**{forensics.get('meaning', '')}.** {forensics.get('caution', '')}.", icon=":material/search:")
     # Below the threshold the marks are what noise leaves, and a box around them would say more than the score does.
     boxes = [region["box"] for region in forensics.get("regions", [])] if forensics.get("suspicious") else []
-    heat_viewer(found.photo, found.heat, boxes, key=f"heat-{picture.sha256[:12]}")
+    heat_viewer(found.photo, found.heat, boxes, found.size, key=f"heat-{picture.sha256[:12]}")
 
 
 @st.fragment(run_every=progress.POLL_SECONDS)

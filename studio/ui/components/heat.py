@@ -44,16 +44,19 @@ def coloured(heat: np.ndarray) -> np.ndarray:
     return np.rint(np.stack([*colours, opacity], 1)).astype(np.uint8)[heat]
 
 
-def heat_viewer(photo: np.ndarray, heat: np.ndarray, boxes: Sequence[Sequence[int]], *, key: str) -> None:
+def heat_viewer(
+    photo: np.ndarray, heat: np.ndarray, boxes: Sequence[Sequence[int]], size: tuple[int, int], *, key: str
+) -> None:
     """Show the viewer.
 
     Args:
-        photo: (H, W, 3) uint8.
-        heat: (H, W) uint8.
-        boxes: left, top, width, height of each region, in pixels of the photo.
+        photo: (h, w, 3) uint8.
+        heat: (h, w) uint8.
+        boxes: left, top, width, height of each region, in pixels of the picture itself.
+        size: (H, W) of that.
         key: Streamlit key; another picture needs another key.
     """
-    height, width = photo.shape[:2]
+    height, width = size
     shares = [[box[0] / width, box[1] / height, box[2] / width, box[3] / height] for box in boxes]
     data = {
         "photo": data_url(fit_inside(photo, LONG_EDGE)),
