@@ -384,9 +384,10 @@ def test_a_recent_result_opens_on_a_page_without_inputs_and_brings_them_when_ask
 
 
 def test_step_numbers_become_names_of_what_runs_now():
-    assert watching._step_name("tryon", "step 0 of 7") == "Finding the person"
-    assert watching._step_name("tryon", "step 5 of 7") == "Painting"
-    assert watching._step_name("tryon", "step 7 of 7") == "Pasting back"
+    assert watching._step_name("tryon", "step 0 of 8") == "Finding the person"
+    assert watching._step_name("tryon", "step 5 of 8") == "Painting"
+    assert watching._step_name("tryon", "step 6 of 8") == "Pasting back"
+    assert watching._step_name("tryon", "step 8 of 8") == "Looking at it as a detector would"
     assert watching._step_name("tryon", "step 3 of 9") == "Step 3 of 9"
     assert watching._step_name("pose", "loading") == "Loading"
 
