@@ -188,7 +188,7 @@ def test_from_sample_to_download(visit, tmp_path):
     visit.check()
     to_result(page)
     visit.check()
-    assert page.get_by_text("0 pixels changed").is_visible()
+    page.get_by_text("0 pixels changed").wait_for()  # the receipt is drawn after the picture, once its seal was read
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download PNG").click()
     file = tmp_path / "result.png"
