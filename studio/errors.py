@@ -111,4 +111,14 @@ def render(error: PipelineError) -> str:
     """The error as lines for a terminal. Control characters from file names and pictures are made visible."""
     fields: list[tuple[str, Any]] = [("seen", error.seen), ("do", error.remedy or None), ("code", error.code)]
     lines = [f"error: {error.what}", *(f"  {name:<5}{value}" for name, value in fields if value is not None)]
-    return "\n".join("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in line) for line in lines)
+    return "\n".join(visible(line, keep="\n") for line in lines)
+
+
+def visible(text: str, keep: str = "") -> str:
+    """A text that came from a file or its name, for a terminal or a page: control characters as Python writes them.
+
+    Args:
+        text: Anything.
+        keep: Characters that stay as they are.
+    """
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.core.errors import PipelineError
 from studio.checking import Checked
+from studio.errors import visible
 
 SIDE = 1100  # pixels of the longest side of a shown picture
 SCRIPT = (
@@ -106,8 +107,7 @@ def _made_from(item: dict[str, Any]) -> str:
 
 def _text(value: object) -> str:
     """Whatever a file said, as text and never as markup; control characters are made visible."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
-    return html.escape(shown)
+    return html.escape(visible(str(value)))
 
 
 def _data_uri(picture: Any) -> str:

@@ -9,7 +9,7 @@ from pipelines.core.errors import InputError, PipelineError, WeightsError
 from pipelines.core.types import Mesh
 from studio import media, meshes, registry, sealing, sidecar, store, targets
 from studio.engine import Engine, OnProgress
-from studio.errors import UsageError
+from studio.errors import UsageError, visible
 from studio.sidecar import Sidecar
 
 
@@ -195,7 +195,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     if not told["missing"] and not told["differences"]:
         rows.append(("rerun", "everything is as it was: studio rerun should give the same result"))
     plain = ((name, str(value)[:300]) for name, value in rows)
-    return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{name:<20}{text}") for name, text in plain]
+    return [visible(f"{name:<20}{text}") for name, text in plain]
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,3 +24,31 @@ class ResidualBlock(nn.Module):
         """(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with exact GELU between."""
+
+    def __init__(self, embed: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed, hidden)
+        self.fc2 = nn.Linear(hidden, embed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: while training, items are left out with probability ``rate``, and the others scaled up."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) -> the same shape."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        return x * (torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) < keep) / keep

@@ -15,11 +15,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from pipelines.core.types import Image
-
-BoolMask = NDArray[np.bool_]
+from pipelines.iml_vit.preprocess import BoolMask
 
 SCALE = 0.2
 COPIED = INPAINTED = 0.1

@@ -43,9 +43,8 @@ from numpy.typing import NDArray
 
 from pipelines.core.errors import InputError
 from pipelines.core.types import Image
-from pipelines.iml_vit.preprocess import INSIDE, mask_of
+from pipelines.iml_vit.preprocess import INSIDE, PICTURES, decoded, mask_of
 
-PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 CASIA_MASKS = ("Gt", "CASIA 2 Groundtruth", "CASIA 1.0 groundtruth")
 CASIA_PARTS = ("CM", "Sp")  # copy-moves and splices of the first version
 NIST_COLUMNS = ("ProbeFileName", "ProbeMaskFileName", "IsTarget")
@@ -149,13 +148,10 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
 
     Not turned by EXIF: masks have none, and were drawn on what loaders without it show (IML-ViT's is PIL's).
     """
-    try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):
-        picture = None
+    picture = decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
         raise InputError("input.unreadable", "This picture cannot be read", seen=path, remedy="Fetch it again")
-    return np.asarray(picture, np.uint8)
+    return picture
 
 
 def _pictures(*folders: Path) -> list[Path]:

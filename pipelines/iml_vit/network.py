@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipelines.core.blocks import ResidualBlock
+from pipelines.core.blocks import DropPath, Mlp, ResidualBlock
 from pipelines.core.runtime import biased_attention
 
 LEVELS = (2, 3, 4, 5)  # of the pyramid, by the power of two that divides the resolution; the sixth has no weights
@@ -172,21 +172,8 @@ def _relative(table: Tensor, size: int) -> Tensor:
     return table[places[:, None] - places[None, :] + middle]
 
 
-class Mlp(nn.Module):
-    """Two linear layers with exact GELU between."""
-
-    def __init__(self, embed: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed, hidden)
-        self.fc2 = nn.Linear(hidden, embed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class Block(nn.Module):
-    """Pre-norm transformer block that attends within windows, or to everything where ``window`` is 0."""
+    """Pre-norm transformer block with stochastic depth; it attends within windows, or to everything if it is global."""
 
     def __init__(self, config: ImlVitConfig, number: int) -> None:
         super().__init__()
@@ -195,18 +182,12 @@ class Block(nn.Module):
         self.attn = Attention(config.embed, config.heads, window or config.input_size // 16, window)
         self.norm2 = nn.LayerNorm(config.embed, eps=1e-6)
         self.mlp = Mlp(config.embed, int(config.embed * config.mlp_ratio))
-        self.drop_path = config.drop_path * number / max(1, config.depth - 1)
+        self.drop = DropPath(config.drop_path * number / max(1, config.depth - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        x = x + self._drop(self.attn(self.norm1(x)))
-        return x + self._drop(self.mlp(self.norm2(x)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop_path == 0:
-            return x
-        keep = 1 - self.drop_path
-        return x * (torch.rand(len(x), 1, 1, 1, device=x.device) < keep) / keep
+        x = x + self.drop(self.attn(self.norm1(x)))
+        return x + self.drop(self.mlp(self.norm2(x)))
 
 
 def split_windows(x: Tensor, side: int, fill: Tensor) -> tuple[Tensor, tuple[int, int]]:

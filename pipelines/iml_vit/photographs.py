@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import InputError
+from pipelines.iml_vit.preprocess import PICTURES, decoded
 from pipelines.synthetic.tampering import Source
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 SMALLEST = 64
 
 
@@ -77,20 +77,17 @@ class Photographs:
         return Source(np.ascontiguousarray(source.picture[piece]), regions)
 
     def _decoded(self, path: Path, how: int) -> NDArray[np.uint8]:
-        try:
-            picture = cv2.imdecode(np.fromfile(path, np.uint8), how)
-        except (OSError, cv2.error):  # OpenCV raises on an empty file
-            picture = None
+        picture = decoded(path, how)
         if picture is None or min(picture.shape[:2]) < SMALLEST:
             raise InputError(
                 "input.unreadable", "This picture cannot be read, or is too small", seen=path,
                 remedy="Remove it from the folder",
             )  # fmt: skip
-        return np.asarray(picture, np.uint8)
+        return picture
 
 
 def _is_photograph(path: Path, root: Path) -> bool:
-    if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+    if path.suffix.lower() not in PICTURES or path.name.startswith(".") or not path.is_file():
         return False
     way = path.relative_to(root)
     made = any((root / parent / "items.json").is_file() for parent in way.parents)

@@ -6,15 +6,29 @@ that the padding is not 0 but about -2.1.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core import imagenet
 from pipelines.core.types import Image
 
+BoolMask = NDArray[np.bool_]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")  # endings of files that are read
 INSIDE = 127.5  # the mean of a published mask's channels above which a pixel is manipulated
+
+
+def decoded(path: Path, how: int) -> NDArray[np.uint8] | None:
+    """A picture file as OpenCV decodes it (BGR) with its flags ``how``; None if it cannot be read."""
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), how)
+    except (OSError, cv2.error):  # OpenCV raises on an empty file
+        return None
+    return None if picture is None else np.asarray(picture, np.uint8)
 
 
 def padded(array: NDArray[Any], side: int) -> NDArray[Any]:

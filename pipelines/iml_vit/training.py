@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipelines.core import checkpoint, training
@@ -31,10 +30,8 @@ from pipelines.iml_vit.losses import edge_mask, losses, overlap_loss
 from pipelines.iml_vit.network import CONFIGS, ImlVit, probability
 from pipelines.iml_vit.photographs import Photographs
 from pipelines.iml_vit.pipeline import ImlVitPipeline
-from pipelines.iml_vit.preprocess import padded, prepared
+from pipelines.iml_vit.preprocess import BoolMask, padded, prepared
 from pipelines.synthetic import tampering
-
-BoolMask = NDArray[np.bool_]
 
 UNTOUCHED = 0.2  # share of pictures that are left alone
 MARGIN = 1.3  # a piece of up to this many sides is tampered with and then cut: regions may end at the border

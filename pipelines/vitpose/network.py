@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipelines.core.blocks import ResidualBlock
+from pipelines.core.blocks import DropPath, Mlp, ResidualBlock
 from pipelines.core.runtime import attention
 
 STEM_WIDTHS = (32, 64, 112, 176)  # at 1/2, 1/4, 1/8 and 1/16 of the input
@@ -106,19 +106,6 @@ class Attention(nn.Module):
         return self.proj(attention(q, k, v).transpose(1, 2).reshape(b, n, c))
 
 
-class Mlp(nn.Module):
-    """Two linear layers with exact GELU between."""
-
-    def __init__(self, embed: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed, hidden)
-        self.fc2 = nn.Linear(hidden, embed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class Block(nn.Module):
     """Pre-norm transformer block with stochastic depth."""
 
@@ -128,18 +115,12 @@ class Block(nn.Module):
         self.attn = Attention(config.embed, config.heads)
         self.norm2 = nn.LayerNorm(config.embed, eps=config.eps)
         self.mlp = Mlp(config.embed, int(config.embed * config.mlp_ratio))
-        self.drop_path = drop_path
+        self.drop = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C)."""
-        x = x + self._drop(self.attn(self.norm1(x)))
-        return x + self._drop(self.mlp(self.norm2(x)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop_path == 0:
-            return x
-        keep = 1 - self.drop_path
-        return x * (torch.rand(len(x), 1, 1, device=x.device) < keep) / keep
+        x = x + self.drop(self.attn(self.norm1(x)))
+        return x + self.drop(self.mlp(self.norm2(x)))
 
 
 class Backbone(nn.Module):

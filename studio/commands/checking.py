@@ -12,6 +12,7 @@ import typer
 
 from pipelines.core.errors import PipelineError
 from studio.commands.common import Device, Dtype, Force, Home, Json, Meter, Quiet, columns, fail, say, settings, show
+from studio.errors import visible
 
 if TYPE_CHECKING:
     from studio.checking import Checked
@@ -103,7 +104,7 @@ class _Sweep:
         checked, heat = (result.checked, str(result.path)) if isinstance(result, _Heated) else (result, None)
         if report:
             self.sections.append(html_report.section(str(path), checked))
-        name = _plain(str(path))
+        name = visible(str(path))
         if isinstance(checked, PipelineError):
             self.failed.append((path, checked))
             self.told.append({"ok": False, "file": str(path), "error": checked.as_dict()})
@@ -116,8 +117,8 @@ class _Sweep:
             )  # fmt: skip
         self.suspicious += bool(checked.forensics["suspicious"])
         self.told.append({**checked.as_dict(), "heat": heat})
-        rows = [(term, _plain(text)) for term, text in html_report.lines(checked)]
-        rows += [("heat map", _plain(heat))] if heat else []
+        rows = [(term, visible(text)) for term, text in html_report.lines(checked)]
+        rows += [("heat map", visible(heat))] if heat else []
         self.text = [name, *(f"  {line}" for line in columns(rows)), f"  {checked.forensics['caution']}."]
 
 
@@ -129,11 +130,6 @@ class _Heated:
     path: Path
 
 
-def _plain(text: str) -> str:
-    """For the terminal: a file's name and words come from anybody."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _counted(meter: Meter, number: int, count: int, path: Path) -> OnProgress:
     """Progress of one picture as progress of all."""
     started = time.monotonic()
@@ -142,7 +138,7 @@ def _counted(meter: Meter, number: int, count: int, path: Path) -> OnProgress:
         meter.begun = meter.begun or started
         done = (number + progress.fraction) / count
         eta = (time.monotonic() - meter.begun) * (1 - done) / done if done > 0 else None
-        meter(replace(progress, fraction=done, message=f"{number + 1} of {count}: {_plain(path.name)}", eta=eta))
+        meter(replace(progress, fraction=done, message=f"{number + 1} of {count}: {visible(path.name)}", eta=eta))
 
     return tell
 

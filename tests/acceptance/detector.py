@@ -7,7 +7,6 @@ detector.py agreement DIR     the starter on the tampered pictures of a set that
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,9 @@ from pipelines.core import hub, runtime
 from pipelines.iml_vit import dataset
 from pipelines.iml_vit.network import CONFIGS, ImlVit
 from pipelines.iml_vit.pipeline import ImlVitPipeline
+from tests.acceptance.warm_tryon import peak_gb
 
 SIDE, PICTURES = 1024, 60
-
-
-def peak_gb() -> float:
-    """Peak resident memory of this process; macOS counts bytes, Linux kilobytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
 
 
 def memory() -> dict[str, Any]:
