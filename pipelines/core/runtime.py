@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -87,6 +88,13 @@ def choose(device: str = "auto", dtype: str = "auto") -> Runtime:
             "runtime.dtype", "Unknown dtype", seen=dtype, remedy=f"Use one of: {', '.join(DTYPES)}, auto"
         )
     return Runtime(torch.device(kind, int(number)) if colon else torch.device(kind), DTYPES[dtype])
+
+
+@contextlib.contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Compute in float32 with all of its digits: no autocast, and on CUDA no TensorFloat-32 in convolutions."""
+    with torch.autocast(device.type, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
+        yield
 
 
 def channels_last(model: Network) -> Network:

@@ -130,6 +130,7 @@ def fit(
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     evaluate_seconds: float = 600.0,
     rival: Rival | None = None,
+    settings: dict[str, Any] | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Train ``model`` and return its averaged copy, in eval mode.
@@ -144,12 +145,13 @@ def fit(
         evaluate: Called on the averaged model now and then; its figures go to the log.
         evaluate_seconds: Time between evaluations.
         rival: Steps after the model on every batch, and is stored and resumed with it.
+        settings: Those of the system, as JSON would take them; a run that began with others is not resumed.
         log: Receives one line now and then.
 
     Raises:
         PipelineError: ``train.bound`` if neither or both of minutes and steps are given;
-            ``train.diverged`` if a loss stops being finite; ``train.resume`` if the folder holds a run with a rival
-            where this one has none, or the other way round.
+            ``train.diverged`` if a loss stops being finite; ``train.resume`` if the folder holds a run with other
+            settings, or with a rival where this one has none, or the other way round.
         WeightsError: ``weights.mismatch`` if the folder holds a run of another network.
     """
     if (config.minutes is None) == (config.steps is None):
@@ -177,6 +179,16 @@ def fit(
                 seen=folder,
                 remedy="Name another folder",
             )
+        if "settings" not in stored:
+            log("this run does not say which settings it began with")
+        began = stored.get("settings", settings)
+        if began != settings:
+            raise PipelineError(
+                "train.resume",
+                "The run in this folder began with other settings",
+                seen=f"{folder}: {began} instead of {settings}",
+                remedy="Name another folder, or the settings that the run began with",
+            )
         checkpoint.load_strict(model, stored["model"], source=str(folder / "state.pt"))
         averaged.load_state_dict(stored["averaged"])
         optimizer.load_state_dict(stored["optimizer"])
@@ -195,6 +207,7 @@ def fit(
             "optimizer": optimizer.state_dict(),
             "state": state,
             "config": asdict(config),
+            "settings": settings,
         }
         if rival is not None and second is not None:
             everything["rival"] = {"network": rival.network.state_dict(), "optimizer": second.state_dict()}

@@ -38,7 +38,7 @@ class Row:
         kind: Of tampering, or the variant of an untouched picture; empty where the set does not say.
         f1: Of its pixels; None if it is untouched.
         iou: Intersection over union of its pixels; None if it is untouched.
-        score: Of the picture; the highest probability where the weights have no calibration.
+        score: Of the picture; where the weights have no calibration, the judge's, or else the highest probability.
         alarmed: Whether the score passes the threshold that ships with the weights.
     """
 
@@ -129,7 +129,8 @@ def score(
 
 
 def _row(found: Evidence, mask: NDArray[np.bool_], kind: str, tampered: bool) -> Row:
-    total = float(found.heat.max()) if found.score is None else found.score
+    highest = float(found.heat.max()) if found.judged is None else found.judged
+    total = highest if found.score is None else found.score
     alarmed = bool(found.mask.any()) if found.suspicious is None else found.suspicious
     if not tampered:
         return Row(False, kind, None, None, total, alarmed)

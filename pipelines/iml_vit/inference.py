@@ -1,4 +1,4 @@
-"""A picture of any size through a network of one size: padded, or by overlapping tiles and a shrunk view, merged.
+"""A picture of any size through a network of a largest size: padded, or by overlapping tiles and a shrunk view, merged.
 
 Source: ours. The published code cuts what is larger than 1024 pixels off, and the authors answer in their threads to
 shrink it; shrinking loses the traces of noise that tell an edit, tiles alone lose the comparison with the rest.
@@ -6,7 +6,9 @@ shrink it; shrinking loses the traces of noise that tell an edit, tiles alone lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,55 +18,73 @@ from numpy.typing import NDArray
 from pipelines.core.runtime import Runtime
 from pipelines.core.types import Image, OnStep, report
 from pipelines.iml_vit.network import ImlVit
-from pipelines.iml_vit.preprocess import prepared
+from pipelines.iml_vit.preprocess import prepared, whole_blocks
 
 STRIDE = 4  # pixels of the input per logit
 GRID = 16  # tiles begin at multiples of the patch, and so of JPEG's blocks
 OVERLAP = 4  # a tile shares at least one part in so many with the next
 SHRUNK = 0.3  # the shrunk view's share of the merged logits; the tiles have the rest (our choice, see the card)
 
+BATCH = {"cuda": 8 * 512**2}  # pixels of the views that go at once, by device; a CPU gains nothing by more than one
+
 Logits = NDArray[np.float32]
 
 
-def logits_of(model: ImlVit, picture: Image, runtime: Runtime, *, on_step: OnStep | None = None) -> Logits:
-    """Logits of manipulation of a picture of any size.
+@dataclass(frozen=True)
+class Seen:
+    """What the network says of a picture.
+
+    Attributes:
+        logits: (ceil(H / 4), ceil(W / 4)) float32 logits of manipulation.
+        judged: Logit for the picture as a whole; None of a network without a judge. See `_together`.
+    """
+
+    logits: Logits
+    judged: float | None
+
+
+def seen(model: ImlVit, picture: Image, runtime: Runtime, *, on_step: OnStep | None = None) -> Seen:
+    """Show a picture of any size to the network.
 
     Args:
         model: In eval mode, on the runtime's device.
         picture: (H, W, 3) uint8 RGB.
         runtime: Device and dtype.
-        on_step: Called after each view; may raise ``Cancelled``.
-
-    Returns:
-        (ceil(H / 4), ceil(W / 4)) float32.
+        on_step: Called after each view, or some of them on a GPU; may raise ``Cancelled``.
     """
     side = model.config.input_size
     height, width = picture.shape[:2]
     size = -(-height // STRIDE), -(-width // STRIDE)
-    if max(height, width) <= side:
-        found = _view(model, picture, runtime)
-        report(on_step, 1, 1)
-        return found[: size[0], : size[1]]
     corners = list(tiles(height, width, side))
+    pieces = [picture[top : top + side, left : left + side] for top, left in corners]
+    if len(corners) > 1:
+        pieces.append(_shrunk(picture, side))
     total, weight = np.zeros(size, np.float32), np.zeros(size, np.float32)
     ramp = _ramp(side // STRIDE)
-    for number, (top, left) in enumerate(corners):
-        piece = picture[top : top + side, left : left + side]
-        rows, columns = -(-piece.shape[0] // STRIDE), -(-piece.shape[1] // STRIDE)
-        place = np.s_[top // STRIDE : top // STRIDE + rows, left // STRIDE : left // STRIDE + columns]
-        total[place] += _view(model, piece, runtime)[:rows, :columns] * ramp[:rows, :columns]
-        weight[place] += ramp[:rows, :columns]
-        report(on_step, number + 1, len(corners) + 1)
+    verdicts = []
+    for number, (found, judged) in enumerate(_views(model, pieces, runtime)):
+        if number < len(corners):
+            top, left = (place // STRIDE for place in corners[number])
+            place = np.s_[top : top + found.shape[0], left : left + found.shape[1]]
+            total[place] += found * ramp[: found.shape[0], : found.shape[1]]
+            weight[place] += ramp[: found.shape[0], : found.shape[1]]
+            verdicts.append(judged)
+        report(on_step, number + 1, len(pieces))
     total /= weight
-    factor = side / max(height, width)
-    small = cv2.resize(
-        picture, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA
-    )
-    seen = _view(model, np.asarray(small, np.uint8), runtime)
-    rows, columns = (-(-length // STRIDE) for length in small.shape[:2])
-    whole = cv2.resize(seen[:rows, :columns], (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-    report(on_step, len(corners) + 1, len(corners) + 1)
-    return np.asarray((1 - SHRUNK) * total + SHRUNK * np.asarray(whole), np.float32)
+    if len(corners) > 1:
+        shrunk = found  # the last view
+        whole = cv2.resize(shrunk, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        total = np.asarray((1 - SHRUNK) * total + SHRUNK * np.asarray(whole), np.float32)
+    return Seen(total, _together([judged for judged in verdicts if judged is not None]))
+
+
+def _together(verdicts: list[float]) -> float | None:
+    """One logit of those of all tiles: that one of them, nobody knows which, was tampered with, against none.
+
+    The likelihood ratio of that is the mean of the tiles' own ones. The highest logit would rise with the number of
+    tiles, and every large picture would be suspicious.
+    """
+    return float(np.logaddexp.reduce(verdicts) - np.log(len(verdicts))) if verdicts else None
 
 
 def tiles(height: int, width: int, side: int) -> Iterator[tuple[int, int]]:
@@ -88,13 +108,35 @@ def _ramp(side: int) -> Logits:
     return np.outer(line, line).astype(np.float32)
 
 
-@torch.inference_mode()
-def _view(model: ImlVit, piece: Image, runtime: Runtime) -> Logits:
-    """(h, w, 3) uint8, at most the network's size -> (side / 4, side / 4) float32 logits, padding included."""
-    x = torch.from_numpy(prepared(piece, model.config.input_size)[None]).to(runtime.device)
-    with runtime.autocast():
-        logits = model(x.contiguous(memory_format=torch.channels_last))
-    return logits[0, 0].float().cpu().numpy()
+def _shrunk(picture: Image, side: int) -> Image:
+    """As large as fits the network."""
+    factor = side / max(picture.shape[:2])
+    height, width = (max(1, round(length * factor)) for length in picture.shape[:2])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _views(model: ImlVit, pieces: Sequence[Image], runtime: Runtime) -> Iterator[tuple[Logits, float | None]]:
+    """Of each (h, w, 3) uint8 piece, at most the network's size: (ceil(h / 4), ceil(w / 4)) logits, and the judge's."""
+    least, blocks = model.config.padded_to, model.config.stem == "noise"
+
+    def padded_size(piece: Image) -> tuple[int, int]:
+        height, width = (-(-length // least) * least for length in piece.shape[:2])
+        return height, width
+
+    # Views of one size alone: padding takes part in attention, and none must depend on what else is in its batch.
+    for size, alike in itertools.groupby(pieces, padded_size):
+        waiting = list(alike)
+        together = max(1, BATCH.get(runtime.device.type, 1) // (size[0] * size[1]))
+        for first in range(0, len(waiting), together):
+            group = waiting[first : first + together]
+            x = np.stack([prepared(whole_blocks(piece) if blocks else piece, *size) for piece in group])
+            with torch.inference_mode(), runtime.autocast():
+                view = torch.from_numpy(x).to(runtime.device).contiguous(memory_format=torch.channels_last)
+                logits, judged = model.judged(view)
+            maps = logits[:, 0].float().cpu().numpy()
+            for number, piece in enumerate(group):
+                rows, columns = (-(-length // STRIDE) for length in piece.shape[:2])
+                yield maps[number, :rows, :columns], None if judged is None else float(judged[number])
 
 
 def enlarged(logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:

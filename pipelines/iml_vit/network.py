@@ -9,14 +9,12 @@ attention kernel, a block of queries at a time; position tables are resized once
 1x1 convolution, being linear, runs on each level before it is enlarged instead of on all five enlarged ones.
 
 Our own options, whose defaults leave the published network untouched: ``stem="noise"`` replaces the 16x16 patch
-convolution by fixed high-pass residuals beside the colours and residual blocks (a linear patch needs the 12,000
-pictures and the pre-training that the authors have, and what betrays an edit is noise, not content), with shortcuts
-from 1/4 and 1/8 of the resolution into the pyramid; the tokens, heads and windows may be fewer.
+convolution (stem.py), with shortcuts from 1/4 and 1/8 of the resolution into the pyramid; ``judge`` adds a head for the
+picture as a whole (judge.py); the tokens, heads and windows may be fewer.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,12 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipelines.core.blocks import DropPath, Mlp, ResidualBlock
+from pipelines.core.blocks import DropPath, Mlp
 from pipelines.core.runtime import biased_attention
+from pipelines.iml_vit.judge import Judge
+from pipelines.iml_vit.stem import STEM_WIDTHS, NoiseStem
 
+PADDED = 64  # the coarsest level of the pyramid has 1/64 of the resolution
 LEVELS = (2, 3, 4, 5)  # of the pyramid, by the power of two that divides the resolution; the sixth has no weights
-STEM_WIDTHS = (32, 64, 96, 160)  # at 1/2, 1/4, 1/8 and 1/16 of the input
-SATURATED = 3.0  # residuals beyond this many grey levels are edges of the content, not noise (our choice)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ImlVitConfig:
     """Constructor values of one network.
 
     Attributes:
-        input_size: Side of the square input in pixels; a multiple of 16.
+        input_size: Side of the largest input in pixels; a multiple of 16, and of 64 with the stem ``noise``.
         embed: Width of the transformer.
         depth: Number of blocks.
         heads: Attention heads.
@@ -51,6 +50,7 @@ class ImlVitConfig:
         dropout: Of the head (training only).
         positions: Side of the learnt position table in tokens; 14 is that of a ViT at 224 pixels.
         stem: ``patch`` (published) or ``noise`` (ours).
+        judge: Whether there is a head for the picture as a whole (ours).
     """
 
     input_size: int = 1024
@@ -67,6 +67,17 @@ class ImlVitConfig:
     dropout: float = 0.5
     positions: int = 14
     stem: str = "patch"
+    judge: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a size that padding could exceed."""
+        if self.input_size % (16 if self.stem == "patch" else PADDED):
+            raise ValueError(f"input_size {self.input_size} with the stem {self.stem}")
+
+    @property
+    def padded_to(self) -> int:
+        """Sides of the input are made multiples of it: the published network takes one size alone."""
+        return self.input_size if self.stem == "patch" else PADDED
 
 
 class ChannelNorm(nn.Module):
@@ -93,48 +104,6 @@ class PatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """(B, 3, H, W) -> (B, embed, H/16, W/16), and no shortcuts."""
         return self.proj(x), ()
-
-
-class NoiseStem(nn.Module):
-    """Colours and high-pass residuals through residual blocks down to 1/16.
-
-    The three fixed kernels (first and second order along both axes, and the 5x5 "KV" one) are those of the steganalysis
-    rich model that Zhou et al., "Learning Rich Features for Image Manipulation Detection", CVPR 2018 use.
-    """
-
-    def __init__(self, embed: int) -> None:
-        super().__init__()
-        self.register_buffer("residuals", _high_pass(), persistent=False)
-        first, *others = STEM_WIDTHS
-        self.colours = nn.Conv2d(3, first, 5, 2, 2, bias=False)
-        self.noise = nn.Conv2d(9, first, 5, 2, 2, bias=False)
-        self.enter = nn.Sequential(nn.BatchNorm2d(first), nn.ReLU(inplace=True), ResidualBlock(first, first))
-        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in itertools.pairwise((first, *others)))
-        self.proj = nn.Conv2d(STEM_WIDTHS[-1], embed, 1)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, 3, H, W) -> (B, embed, H/16, W/16), and what was seen at 1/4 and 1/8."""
-        residuals: Tensor = self.residuals  # type: ignore[assignment]
-        # 58 grey levels are about one standard deviation of the normalised input in each channel.
-        noise = F.conv2d(x * 58.0, residuals.to(x.dtype), padding=2, groups=3).clamp(-SATURATED, SATURATED)
-        x = self.enter(self.colours(x) + self.noise(noise))
-        seen = []
-        for block in self.down:
-            x = block(x)
-            seen.append(x)
-        return self.proj(x), (seen[0], seen[1])
-
-
-def _high_pass() -> Tensor:
-    """(9, 1, 5, 5): each of three kernels for each of three colours."""
-    first = torch.zeros(5, 5)
-    first[1:4, 1:4] = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
-    square = torch.tensor(
-        [[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]]
-    )
-    line = torch.zeros(5, 5)
-    line[2, 1:4] = torch.tensor([1.0, -2, 1]) / 2
-    return torch.stack([first, square / 12, line]).repeat(3, 1, 1)[:, None]
 
 
 class Attention(nn.Module):
@@ -338,6 +307,7 @@ class ImlVit(nn.Module):
         self.encoder_net = Encoder(config)
         self.featurePyramid_net = Pyramid(config)  # the published state dict's name
         self.predict_head = Head(config)
+        self.judge = Judge(config.embed) if config.judge else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Predict.
@@ -349,6 +319,12 @@ class ImlVit(nn.Module):
             (B, 1, H/4, W/4) logits; `probability` enlarges them.
         """
         return self.predict_head(self.featurePyramid_net(*self.encoder_net(x)))
+
+    def judged(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, and (B,) logits of the pictures as a whole, which a network without a judge lacks."""
+        tokens, seen = self.encoder_net(x)
+        logits = self.predict_head(self.featurePyramid_net(tokens, seen))
+        return logits, None if self.judge is None else self.judge(tokens, logits)
 
 
 def probability(logits: Tensor, size: tuple[int, int]) -> Tensor:
@@ -416,5 +392,6 @@ CONFIGS = {
         dropout=0.0,
         positions=16,
         stem="noise",
+        judge=True,
     ),
 }

@@ -48,6 +48,7 @@ class Evidence:
             calibration.
         suspicious: Whether the score reaches the threshold that ships with the weights; None without one.
         as_high: Share of untouched pictures that score as high or higher; None without a calibration.
+        judged: What the network's judge said, a logit, before any calibration; None of a network without one.
         pixel_threshold: See ``mask``.
         image_threshold: See ``suspicious``.
     """
@@ -58,6 +59,7 @@ class Evidence:
     score: float | None
     suspicious: bool | None
     as_high: float | None
+    judged: float | None
     pixel_threshold: float
     image_threshold: float | None
 
@@ -79,9 +81,9 @@ class ImlVitPipeline:
         values = checkpoint.read_config(folder)
         try:
             stored = values.pop("calibration", None)
-            calibration = None if stored is None else Calibration.read(stored)
             values["global_blocks"] = tuple(values["global_blocks"])
             model = ImlVit(ImlVitConfig(**values))
+            calibration = None if stored is None else Calibration.read(stored, judge=model.config.judge)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(
                 "weights.mismatch",
@@ -106,12 +108,12 @@ class ImlVitPipeline:
             picture: (H, W, 3) uint8 RGB, as it was decoded: shrinking or saving it again first loses the traces.
             on_step: Called after each view of it; may raise ``Cancelled``.
         """
-        logits = inference.logits_of(self.model, picture, self.runtime, on_step=on_step)
-        heat = inference.enlarged(logits, picture.shape[:2])
+        seen = inference.seen(self.model, picture, self.runtime, on_step=on_step)
+        heat = inference.enlarged(seen.logits, picture.shape[:2])
         known = self.calibration
         threshold = PIXEL if known is None else known.pixel
         mask = heat >= threshold
-        score = None if known is None else known.score(logits)
+        score = None if known is None else known.score(seen)
         return Evidence(
             heat=heat,
             mask=mask,
@@ -119,6 +121,7 @@ class ImlVitPipeline:
             score=score,
             suspicious=None if known is None or score is None else score >= known.image,
             as_high=None if known is None or score is None else known.as_high(score),
+            judged=seen.judged,
             pixel_threshold=threshold,
             image_threshold=None if known is None else known.image,
         )

@@ -1,8 +1,8 @@
 """Training IML-ViT: on photographs that are tampered with as it goes, or on a published data set of tampered ones.
 
-Loss and optimiser are those of the paper (AdamW, weight decay 0.05, betas 0.9 and 0.999; 1e-4 for the published
-network, down along a cosine). Ours is the procedural source, because no data set may be shipped or fetched: every step
-tampers with other photographs (synthetic/tampering.py), one picture in five is left alone.
+The map's loss and the optimiser are those of the paper (AdamW, weight decay 0.05, betas 0.9 and 0.999; 1e-4 for the
+published network, down along a cosine). Ours is the procedural source, because no data set may be shipped or fetched:
+every step tampers with other photographs (synthetic/tampering.py), some less than half are left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 
 from pipelines.core import checkpoint, training
 from pipelines.core.augment import is_validation
@@ -30,12 +31,13 @@ from pipelines.iml_vit.losses import edge_mask, losses, overlap_loss
 from pipelines.iml_vit.network import CONFIGS, ImlVit, probability
 from pipelines.iml_vit.photographs import Photographs
 from pipelines.iml_vit.pipeline import ImlVitPipeline
-from pipelines.iml_vit.preprocess import BoolMask, padded, prepared
+from pipelines.iml_vit.preprocess import BLOCK, BoolMask, padded, prepared
 from pipelines.synthetic import tampering
 
-UNTOUCHED = 0.2  # share of pictures that are left alone
+UNTOUCHED = 0.45  # share of pictures that are left alone; pieces beside the edit of a larger picture join them
+SHOTS = 0.1  # share of pictures that are screenshots
+JUDGED = 0.5  # weight of the loss of the picture as a whole, for networks with a judge (our choice)
 MARGIN = 1.3  # a piece of up to this many sides is tampered with and then cut: regions may end at the border
-GRID = 8  # pieces are cut at multiples of JPEG's blocks, where the tiles of whole pictures lie too
 HELD = 160  # pictures of the validation that is logged while training
 CALIBRATED, FEWEST = 400, 40  # photographs at most, and at least, that thresholds are fixed on
 BETAS = (0.9, 0.999)
@@ -45,20 +47,24 @@ LR = {"official": 1e-4, "starter": 6e-4}
 def sample(photographs: Photographs, side: int, rng: np.random.Generator) -> tuple[Image, BoolMask]:
     """A picture, (h, w, 3) uint8 with h and w at most ``side``, and its (h, w) mask, which is empty if left alone."""
     source, donor = (photographs.draw(rng, int(side * rng.uniform(1, MARGIN))) for _ in range(2))
+    # As often of either: else frames and lines of text would come to mean that a picture is untouched.
+    shot = rng.random() < SHOTS
     if rng.random() < UNTOUCHED:
-        picture, _ = tampering.authentic(source.picture, rng)
+        picture, _ = tampering.authentic(source.picture, rng, "screenshot" if shot else None)
         mask = np.zeros(picture.shape[:2], bool)
     else:
-        made = tampering.tamper(source, donor, rng)
+        made = tampering.tamper(source, donor, rng, shot=shot)
         picture, mask = made.picture, made.mask
     return _piece(picture, mask, side, rng)
 
 
 def _piece(picture: Image, mask: BoolMask, side: int, rng: np.random.Generator) -> tuple[Image, BoolMask]:
-    """At most ``side`` pixels each way of both."""
-    top, left = (GRID * int(rng.integers(0, max(0, length - side) // GRID + 1)) for length in mask.shape)
-    piece = slice(top, top + side), slice(left, left + side)
-    return picture[piece], mask[piece]
+    """At most ``side`` pixels each way of both, in whole blocks: turned about, they still begin at the corner."""
+    piece = []
+    for length in mask.shape:
+        start = BLOCK * int(rng.integers(0, max(0, length - side) // BLOCK + 1))
+        piece.append(slice(start, start + min(side, length - start) // BLOCK * BLOCK))
+    return picture[tuple(piece)], mask[tuple(piece)]
 
 
 def as_batch_item(picture: Image, mask: BoolMask, side: int) -> dict[str, Any]:
@@ -68,9 +74,9 @@ def as_batch_item(picture: Image, mask: BoolMask, side: int) -> dict[str, Any]:
     """
     edge = edge_mask(mask)
     return {
-        "image": prepared(picture, side),
-        "mask": padded(mask.astype(np.float32), side)[None],
-        "edge": padded(edge.astype(np.float32), side)[None],
+        "image": prepared(picture, side, side),
+        "mask": padded(mask.astype(np.float32), side, side)[None],
+        "edge": padded(edge.astype(np.float32), side, side)[None],
     }
 
 
@@ -83,42 +89,52 @@ def turned(picture: Image, mask: BoolMask, rng: np.random.Generator) -> tuple[Im
     return np.ascontiguousarray(picture), np.ascontiguousarray(mask)
 
 
-def mask_loss(model: nn.Module, batch: dict[str, Tensor], overlap: float = 0.0) -> tuple[Tensor, dict[str, float]]:
-    """The paper's loss of a batch, with so much of `overlap_loss` on top, and its parts."""
-    logits = model(batch["image"].contiguous(memory_format=torch.channels_last))
-    everywhere, edge = losses(logits, batch["mask"], batch["edge"])
-    parts = {"bce": float(everywhere.detach()), "edge": float(edge.detach())}
-    if not overlap:
-        return everywhere + edge, parts
-    missed = overlap_loss(logits, batch["mask"])
-    return everywhere + edge + overlap * missed, {**parts, "overlap": float(missed.detach())}
+def mask_loss(model: ImlVit, batch: dict[str, Tensor], overlap: float = 0.0) -> tuple[Tensor, dict[str, float]]:
+    """The paper's loss of a batch, with so much of `overlap_loss` on top, and a judge's; also the parts of it."""
+    x, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["mask"]
+    logits, judged = model.judged(x)
+    everywhere, edge = losses(logits, mask, batch["edge"])
+    parts = {"bce": everywhere, "edge": edge}
+    total = everywhere + edge
+    if overlap:
+        parts["overlap"] = overlap_loss(logits, mask)
+        total = total + overlap * parts["overlap"]
+    if judged is not None:
+        parts["picture"] = F.binary_cross_entropy_with_logits(judged.float(), mask.amax((1, 2, 3)))
+        total = total + JUDGED * parts["picture"]
+    return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
 @torch.inference_mode()
-def quick_score(
-    model: nn.Module, items: Sequence[dict[str, Any]], runtime: Runtime, batch: int = 8
-) -> dict[str, float]:
-    """Pixel F1 at one half, pooled pixel AUC, and image AUC by the 99th percentile, of items of `as_batch_item`.
+def quick_score(model: ImlVit, items: Sequence[dict[str, Any]], runtime: Runtime, batch: int = 8) -> dict[str, float]:
+    """Pixel F1 at one half, pooled pixel AUC, and image AUC of items of `as_batch_item`.
+
+    The picture's score is the judge's, or the 99th percentile of the map.
 
     A figure that needs tampered and untouched pictures is left out where one of them is missing.
     """
-    maps = []
+    maps, scores = [], []
     for start in range(0, len(items), batch):
         x = torch.from_numpy(np.stack([item["image"] for item in items[start : start + batch]])).to(runtime.device)
+        x = x.contiguous(memory_format=torch.channels_last)
         with runtime.autocast():
-            logits = model(x.contiguous(memory_format=torch.channels_last))
-        maps.append(probability(logits, (x.shape[2], x.shape[3])).cpu().numpy()[:, 0])
+            logits, judged = model.judged(x)
+        chance = probability(logits, (x.shape[2], x.shape[3])).cpu().numpy()[:, 0]
+        maps.append(chance)
+        if judged is not None:
+            scores.append(judged.cpu().numpy())
+        else:
+            scores.append(np.quantile(chance.reshape(len(chance), -1), 0.99, axis=1))
     found = np.concatenate(maps)
     truth = np.stack([item["mask"][0] for item in items]) > 0.5
     tampered = np.asarray(truth.any((1, 2)))
-    scores = np.quantile(found.reshape(len(found), -1), 0.99, axis=1)
     figures = {}
     if tampered.any():
         pairs = zip(found[tampered], truth[tampered], strict=True)
         figures["val_f1"] = float(np.mean([pixel_f1(chance > 0.5, inside) for chance, inside in pairs]))
         figures["val_auc_pixel"] = auc(found[:, ::4, ::4].ravel(), truth[:, ::4, ::4].ravel())
     if tampered.any() and not tampered.all():
-        figures["val_auc_image"] = auc(scores, tampered)
+        figures["val_auc_image"] = auc(np.concatenate(scores), tampered)
     return {name: round(value, 4) for name, value in figures.items()}
 
 
@@ -170,6 +186,12 @@ def train(
     def draw(rng: np.random.Generator) -> dict[str, Any]:
         return as_batch_item(*source(rng), side)
 
+    def loss(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        return mask_loss(model, batch, overlap)
+
+    def evaluate(model: Any) -> dict[str, float]:
+        return quick_score(model, held, runtime)
+
     torch.manual_seed(config.seed)
     model = ImlVit(shape)
     if start is not None:
@@ -177,12 +199,13 @@ def train(
     chosen = asdict(config) | {"betas": BETAS, "lr": LR[network] if config.lr is None else config.lr}
     trained: Any = training.fit(
         model,
-        lambda model, batch: mask_loss(model, batch, overlap),
+        loss,
         draw,
         folder,
         training.TrainConfig(**chosen),
         runtime,
-        evaluate=(lambda model: quick_score(model, held, runtime)) if held else None,
+        evaluate=evaluate if held else None,
+        settings={"network": network, "side": side, "overlap": overlap, "procedural": procedural},
         log=log,
     )
     pipeline = ImlVitPipeline(trained, runtime)
@@ -279,11 +302,11 @@ def calibrated(
     if len(items) < FEWEST:
         log(f"not calibrated: {len(items)} photographs are held out for that, {FEWEST} are needed")
         return None
-    maps, plain = (
-        [inference.logits_of(pipeline.model, picture, pipeline.runtime) for picture in pictures]
+    tampered, plain = (
+        [inference.seen(pipeline.model, picture, pipeline.runtime) for picture in pictures]
         for pictures in ([item.tampered.picture for item in items], [item.authentic for item in items])
     )
-    return calibration.fit(maps, [item.tampered.mask for item in items], plain)
+    return calibration.fit(tampered, [item.tampered.mask for item in items], plain)
 
 
 def begin(model: ImlVit, start: str | Path) -> None:

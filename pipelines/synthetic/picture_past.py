@@ -120,15 +120,20 @@ def jpeg(picture: Image, quality: int, rng: Generator) -> tuple[Image, str]:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8), f"jpeg {quality}"
 
 
-def screenshot(picture: Image, rng: Generator) -> Image:
-    """Draw a picture at another scale inside plain borders, with bars and lines of text above or below at times."""
+def screenshot(picture: Image, rng: Generator) -> tuple[Image, tuple[slice, slice]]:
+    """Draw a picture at another scale inside plain borders, with bars and lines of text above or below at times.
+
+    Returns:
+        The page, and which part of it the picture is.
+    """
     shown = resized(picture, scaled(picture.shape, float(rng.uniform(0.6, 1.3))), rng)
     h, w = shown.shape[:2]
     paper = int(rng.choice([0, 18, 32, 240, 255]))
     edge = int(rng.integers(0, 13))
     top, bottom = (int(rng.uniform(0.05, 0.14) * h) if rng.random() < 0.6 else edge for _ in range(2))
     page = np.full((h + top + bottom, w + 2 * edge, 3), paper, np.uint8)
-    page[top : top + h, edge : edge + w] = shown
+    place = slice(top, top + h), slice(edge, edge + w)
+    page[place] = shown
     ink = (210, 210, 210) if paper < 128 else (40, 40, 40)
     for start, tall in ((0, top), (top + h, bottom)):
         if tall < 14:
@@ -138,7 +143,7 @@ def screenshot(picture: Image, rng: Generator) -> Image:
         cv2.putText(
             page, letters, (edge + 6, start + int(tall * 0.65)), cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA
         )
-    return page
+    return page, place
 
 
 # -- sizes and levels

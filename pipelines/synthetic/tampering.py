@@ -1,10 +1,11 @@
 """Tampered pictures with the exact mask of what was tampered with, for training and judging a manipulation localiser.
 
 Every picture is first given a past (picture_past.py: shrinking, noise, sharpening, a camera's JPEG), then edited in one
-region (tampered_regions.py, tampering_edits.py), then finished here (saved, now and then resized). `authentic` leaves
-out the edit and nothing else, so a localiser finds no other difference between the two. Splice, copy-move and removal
-are the three edits of the public benchmarks (Columbia, CASIA, NIST 16); recolouring, local resampling, local JPEG and
-blur are ours, so that the traces of an edit are learnt and not the look of misplaced objects.
+region (tampered_regions.py, tampering_edits.py), then finished here (saved, now and then resized or shown in a
+screenshot). `authentic` leaves out the edit and nothing else, so a localiser finds no other difference between the two.
+Splice, copy-move and removal are the three edits of the public benchmarks (Columbia, CASIA, NIST 16); recolouring,
+local resampling, local JPEG and blur are ours, so that the traces of an edit are learnt and not the look of misplaced
+objects.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ SMALLEST = 64  # shortest side that is worked on
 
 # How often a finished picture is saved without loss, as JPEG, or resized and then saved one way or the other.
 FINISH_PNG, FINISH_JPEG, FINISH_RESIZED = 0.35, 0.45, 0.20
+SHOT_PNG = 0.65  # how often a screenshot is saved without loss
 
 # Mean change in levels below which another region is tried: an edit nobody could find teaches nothing.
 _LEAST_CHANGE = {"splice": 4.0, "copy-move": 3.0, "removal": 2.0, "recolour": 9.0}
@@ -116,8 +118,7 @@ def tamper(
     rng: Generator,
     *,
     kind: str | None = None,
-    finish: bool = True,
-    prepared: bool = False,
+    shot: bool = False,
 ) -> Tampered:
     """Edit one region of a picture.
 
@@ -126,12 +127,11 @@ def tamper(
         donor: Where a splice comes from; of any size from ``SMALLEST`` on. It gets a past of its own.
         rng: Source of chance.
         kind: One of ``KINDS`` or ``HELD_OUT``; drawn evenly from ``KINDS`` if None.
-        finish: Save and perhaps resize the result; otherwise it is as the edit left it.
-        prepared: Both pictures have been through `prepare` already.
+        shot: Finish it as a screenshot instead of saving it, perhaps at another size.
 
     Returns:
-        The picture has the size of the prepared source unless finishing resized it. The mask covers ``LEAST`` to
-        ``MOST`` of it. Pixels further than ``SEAM`` outside the mask are untouched by the edit.
+        The picture has the size of the prepared source unless finishing resized or framed it. The mask covers ``LEAST``
+        to ``MOST`` of it, or less of a screenshot. The edit leaves pixels further than ``SEAM`` outside the mask alone.
 
     Raises:
         InputError: ``tampering.size`` if a picture is too small, ``tampering.regions`` if labels do not fit their
@@ -142,13 +142,10 @@ def tamper(
     kind = KINDS[rng.integers(len(KINDS))] if kind is None else kind
     if kind not in _EDITS:
         raise InputError("tampering.kind", "There is no such kind of tampering", seen=kind, remedy=f"One of {KINDS}")
-    if not prepared:
-        source = with_past(source, rng)
-        donor = with_past(donor, rng) if kind in ("splice", HELD_OUT) else donor
+    source = with_past(source, rng)
+    donor = with_past(donor, rng) if kind in ("splice", HELD_OUT) else donor
     picture, mask = _edited(kind, source, donor, rng)
-    if not finish:
-        return Tampered(picture, mask, kind, "none")
-    picture, mask, words = _finished(picture, mask, rng)
+    picture, mask, words = (_shot if shot else _finished)(picture, mask, rng)
     return Tampered(picture, mask, kind, words)
 
 
@@ -180,8 +177,9 @@ def authentic(picture: Image, rng: Generator, variant: str | None = None) -> tup
         saved, words = png_or_jpeg(resized(past, scaled(past.shape, factor), rng), rng)
         return saved, f"resized {factor:.2f}, {words}"
     if variant == "screenshot":
-        shot, words = png_or_jpeg(screenshot(prepare(picture, rng), rng), rng, png=0.65)
-        return shot, f"screenshot, {words}"
+        past = prepare(picture, rng)
+        shot, _, words = _shot(past, np.zeros(past.shape[:2], bool), rng)
+        return shot, words
     raise InputError("tampering.variant", "There is no such variant", seen=variant, remedy=f"One of {VARIANTS}")
 
 
@@ -242,6 +240,15 @@ def _edited(kind: str, source: Source, donor: Source, rng: Generator) -> tuple[I
         content = resampled(np.ascontiguousarray(other), mask.shape, cv2.INTER_LINEAR)[window]
         best = paste(source.picture, Cut(content, mask[window]), (window[0].start, window[1].start), rng)
     return best
+
+
+def _shot(picture: Image, mask: Mask, rng: Generator) -> tuple[Image, Mask, str]:
+    """Save a screenshot of a picture; return it, where the mask is in it, and the words for it."""
+    page, place = screenshot(picture, rng)
+    saved, words = png_or_jpeg(page, rng, png=SHOT_PNG)
+    shown = np.zeros(page.shape[:2], bool)
+    shown[place] = nearest(mask.view(np.uint8), shown[place].shape).view(bool)
+    return saved, shown, f"screenshot, {words}"
 
 
 def _finished(picture: Image, mask: Mask, rng: Generator) -> tuple[Image, Mask, str]:

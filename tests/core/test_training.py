@@ -151,6 +151,16 @@ def test_a_run_with_a_rival_does_not_go_on_without_one(tmp_path):
     assert caught.value.code == "train.resume"
 
 
+def test_a_run_does_not_go_on_with_other_settings(tmp_path):
+    fit(nn.Linear(3, 1), loss, draw, tmp_path, config(steps=2), CPU, settings={"side": 64, "overlap": 0.5})
+    fit(nn.Linear(3, 1), loss, draw, tmp_path, config(steps=3), CPU, settings={"side": 64, "overlap": 0.5})
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(PipelineError) as caught:
+        fit(nn.Linear(3, 1), loss, draw, tmp_path, config(steps=4), CPU, settings={"side": 128, "overlap": 0.5})
+    assert caught.value.code == "train.resume" and "'side': 64" in str(caught.value.seen)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
 def test_a_run_of_another_network_is_named_not_a_traceback(tmp_path):
     fit(nn.Linear(3, 1), loss, draw, tmp_path, config(steps=2), CPU)
     with pytest.raises(WeightsError) as caught:

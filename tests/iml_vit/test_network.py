@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,11 +16,12 @@ from pipelines.iml_vit.network import (
     CONFIGS,
     ImlVit,
     ImlVitConfig,
-    NoiseStem,
     join_windows,
     probability,
     split_windows,
 )
+from pipelines.iml_vit.preprocess import prepared
+from pipelines.iml_vit.stem import FREQUENCIES, TOP_LEVEL, JpegBlocks, NoiseStem
 from tests.benchmarks import iml_vit as plain
 
 TINY = ImlVitConfig(input_size=128, embed=32, depth=4, heads=4, window=3, global_blocks=(1, 3), fpn=16, fused=16)
@@ -102,6 +106,73 @@ def test_noise_kernels_see_no_flat_or_sloping_colour() -> None:
     kernels: torch.Tensor = stem.residuals  # type: ignore[assignment]
     seen = nn.functional.conv2d(ramp, kernels, groups=3)
     assert seen.abs().max() < 1e-4
+
+
+def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """Grey, as a JPEG keeps it."""
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+def coefficients(picture: np.ndarray) -> torch.Tensor:
+    """(FREQUENCIES, blocks) as the branch computes them."""
+    basis: torch.Tensor = JpegBlocks(8).basis  # type: ignore[assignment]
+    x = torch.from_numpy(prepared(picture, *picture.shape[:2])[None])
+    return nn.functional.conv2d(x, basis, stride=8)[0].flatten(1)
+
+
+def test_coefficients_are_those_of_jpeg() -> None:
+    """The lowest wave along x comes first; what quality 75 saved lies near multiples of its step of 6."""
+    grey = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    wanted = [
+        cv2.dct(grey[y : y + 8, x : x + 8].astype(np.float32))[0, 1] for y in range(0, 64, 8) for x in range(0, 64, 8)
+    ]
+    found = coefficients(np.repeat(grey[..., None], 3, 2))
+    assert found.shape == (FREQUENCIES, 64)
+    assert np.abs(found[0].numpy() - wanted).max() < 0.01
+    # Small contrasts, so that nothing is cut off at black and white.
+    saved = coefficients(jpeg(np.repeat((96 + grey // 4)[..., None], 3, 2), 75))[0].numpy() / 6
+    assert np.abs(saved - saved.round()).max() < 0.2
+
+
+def test_a_level_counts_for_its_two_neighbours_and_large_ones_are_alike() -> None:
+    branch = JpegBlocks(8)
+    size = torch.tensor([0.0, 2.25, 99.0]).clamp(max=TOP_LEVEL)
+    shares = branch.shares(size[None, None, None])[0, :, 0]
+    assert torch.allclose(shares.sum(0), torch.ones(3))
+    assert shares[0, 0] == 1 and shares[2, 1] == 0.75 and shares[3, 1] == 0.25 and shares[TOP_LEVEL, 2] == 1
+
+
+def test_bfloat16_leaves_residuals_and_coefficients_alone() -> None:
+    """On a smooth picture with a little noise: rounded to bfloat16 first, its residuals would be mostly rounding."""
+    stem = NoiseStem(8).eval()
+    ramp = np.linspace(60, 200, 64)[None, :, None] + np.random.default_rng(0).normal(0, 1, (64, 64, 3))
+    x = torch.from_numpy(prepared(np.rint(ramp).astype(np.uint8), 64, 64)[None])
+    found: list[list[torch.Tensor]] = []
+    for layer in (stem.noise, stem.jpeg.levels):
+        layer.register_forward_pre_hook(lambda layer, inputs: found[-1].append(inputs[0].float()))
+    with torch.inference_mode():
+        for dtype in (torch.float32, torch.bfloat16):
+            found.append([])
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                stem(x)
+    for exact, half in zip(*found, strict=True):
+        assert (exact - half).abs().max() < 1e-4 and exact.std() > 0.05
+
+
+def test_a_judge_says_one_number_and_leaves_the_head_of_the_map_alone() -> None:
+    model = ImlVit(replace(TINY, judge=True))
+    _, judged = model.judged(torch.randn(2, 3, 64, 64))
+    assert judged is not None and judged.shape == (2,)
+    judged.sum().backward()
+    assert model.predict_head.linear_predict.weight.grad is None
+    assert ImlVit(TINY).judged(torch.randn(1, 3, 64, 64))[1] is None
+
+
+def test_a_size_that_padding_would_exceed_is_refused() -> None:
+    with pytest.raises(ValueError, match="input_size 80"):
+        replace(CONFIGS["starter"], input_size=80)
+    assert replace(CONFIGS["official"], input_size=80).padded_to == 80
 
 
 @pytest.mark.parametrize("norm", ["BN", "LN", "IN"])

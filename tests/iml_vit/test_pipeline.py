@@ -14,21 +14,22 @@ from pipelines.core.errors import WeightsError
 from pipelines.core.metrics import auc, pixel_f1, roc
 from pipelines.iml_vit import calibration, conversion, drawing
 from pipelines.iml_vit.calibration import Calibration
+from pipelines.iml_vit.inference import Seen
 from pipelines.iml_vit.network import CONFIGS, ImlVit
 from pipelines.iml_vit.pipeline import ImlVitPipeline, regions_of
 
 SMALL = replace(CONFIGS["starter"], input_size=64, embed=24, depth=2, heads=2, window=2, global_blocks=(1,), fpn=8)
-KNOWN = Calibration(0.3, 0.6, -1.0, (0.5, 0.1, 0.2), tuple(np.linspace(0.1, 0.9, 21).tolist()))
+KNOWN = Calibration(0.3, 0.6, -1.0, (0.5, 0.1), tuple(np.linspace(0.1, 0.9, 21).tolist()))
 
 
-def maps(rng: np.random.Generator, marked: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of a picture of 80 pixels, and its mask."""
+def maps(rng: np.random.Generator, marked: bool, judged: float | None = None) -> tuple[Seen, np.ndarray]:
+    """What is seen of a picture of 80 pixels, and its mask."""
     logits = rng.normal(-3, 0.5, (20, 20)).astype(np.float32)
     mask = np.zeros((80, 80), bool)
     if marked:
         logits[5:10, 6:12] += 4
         mask[20:40, 24:48] = True
-    return logits, mask
+    return Seen(logits, judged), mask
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_a_fit_tells_marked_pictures_apart(fitted: Calibration) -> None:
     assert 0.05 < fitted.pixel < 0.95
 
 
+def test_a_judge_counts_where_maps_say_nothing() -> None:
+    rng = np.random.default_rng(0)
+    tampered, plain = ([maps(rng, False, rng.normal(mean))[0] for _ in range(80)] for mean in (1.5, -1.5))
+    fitted = calibration.fit(tampered, [np.eye(80, dtype=bool)] * 80, plain)
+    scores = [fitted.score(maps(rng, False, judged)[0]) for judged in (-2.0, 0.0, 2.0)]
+    assert scores[0] < 0.2 < scores[1] < 0.8 < scores[2]
+
+
 def test_as_high_is_a_share_of_untouched_pictures(fitted: Calibration) -> None:
     assert fitted.as_high(0.0) == 1.0
     assert fitted.as_high(1.0) == 0.0
@@ -57,6 +66,8 @@ def test_as_high_is_a_share_of_untouched_pictures(fitted: Calibration) -> None:
 
 def test_a_calibration_comes_back(fitted: Calibration) -> None:
     assert Calibration.read(json.loads(json.dumps(fitted.as_dict()))) == fitted
+    with pytest.raises(ValueError, match="2 slopes"):
+        Calibration.read(fitted.as_dict(), judge=True)
 
 
 def test_weights_come_back_with_their_calibration(tmp_path: Path) -> None:

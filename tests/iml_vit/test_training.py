@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 import torch
 
 from pipelines.core import runtime
-from pipelines.core.errors import InputError
+from pipelines.core.errors import InputError, PipelineError
 from pipelines.core.training import TrainConfig
 from pipelines.iml_vit import dataset, evaluation, evaluation_set, training
 from pipelines.iml_vit.losses import edge_mask, losses, overlap_loss
@@ -22,6 +25,7 @@ from pipelines.iml_vit.pipeline import ImlVitPipeline
 from pipelines.synthetic import tampering
 
 CPU = runtime.choose("cpu", "float32")
+SMALL = replace(CONFIGS["starter"], input_size=64, embed=24, depth=2, heads=2, window=2, global_blocks=(1,), fpn=8)
 SHORT = TrainConfig(minutes=None, steps=2, batch=2)
 
 
@@ -140,14 +144,84 @@ def test_a_masked_autoencoder_starts_the_encoder(tmp_path: Path) -> None:
     assert torch.equal(model.encoder_net.pos_embed, state["pos_embed"])
 
 
-def test_pieces_lie_on_the_grid_of_jpeg_blocks(photographs: Path) -> None:
+def test_pieces_are_whole_blocks_of_jpeg(photographs: Path) -> None:
     found = Photographs([photographs])
-    shapes = set()
+    kinds = set()
     for seed in range(20):
         picture, mask = training.sample(found, 64, np.random.default_rng(seed))
         assert picture.shape[:2] == mask.shape and max(mask.shape) <= 64
-        shapes.add(bool(mask.any()))
-    assert shapes == {True, False}
+        assert all(length % 8 == 0 for length in mask.shape)
+        kinds.add(bool(mask.any()))
+    assert kinds == {True, False}
+
+
+def test_screenshots_are_as_often_tampered_with_as_other_pictures(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else frames and lines of text would come to mean that a picture is untouched."""
+    told: Counter[tuple[str, bool]] = Counter()
+    tamper, authentic = tampering.tamper, tampering.authentic
+
+    def edited(*inputs: Any, shot: bool) -> tampering.Tampered:
+        told["tampered", shot] += 1
+        return tamper(*inputs, shot=shot)
+
+    def untouched(picture: Any, rng: Any, variant: str | None) -> tuple[Any, str]:
+        told["untouched", variant == "screenshot"] += 1
+        return authentic(picture, rng, variant)
+
+    monkeypatch.setattr(tampering, "tamper", edited)
+    monkeypatch.setattr(tampering, "authentic", untouched)
+    monkeypatch.setattr(training, "SHOTS", 0.5)
+    found, rng = Photographs([photographs]), np.random.default_rng(0)
+    for _ in range(120):
+        training.sample(found, 64, rng)
+    for kind in ("tampered", "untouched"):
+        shots, others = told[kind, True], told[kind, False]
+        assert shots + others > 35 and 0.3 < shots / (shots + others) < 0.7
+
+
+def test_a_judge_learns_whether_anything_is_marked() -> None:
+    model = ImlVit(SMALL)
+    empty, marked = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    marked[10:20, 10:30] = True
+    items = [training.as_batch_item(np.zeros((64, 64, 3), np.uint8), mask, 64) for mask in (empty, marked)]
+    batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+    total, parts = training.mask_loss(model, batch)
+    assert set(parts) == {"bce", "edge", "picture"}
+    assert float(total.detach()) == pytest.approx(
+        parts["bce"] + parts["edge"] + training.JUDGED * parts["picture"], rel=1e-4
+    )
+    with torch.no_grad():
+        _, judged = model.judged(batch["image"])
+        assert judged is not None and parts["picture"] == pytest.approx(
+            float(torch.nn.functional.softplus(torch.stack([judged[0], -judged[1]])).mean()), rel=0.2
+        )
+    total.backward()
+    assert model.judge is not None and model.judge.predict.weight.grad is not None
+
+
+def test_the_judge_gives_the_score_that_is_logged() -> None:
+    class Telling(ImlVit):
+        """Says nothing of pixels, and everything of pictures: white ones are tampered with."""
+
+        def judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.zeros(len(x), 1, 16, 16), x.mean((1, 2, 3))
+
+    marked = np.zeros((64, 64), bool)
+    marked[10:20, 10:30] = True
+    items = [
+        training.as_batch_item(np.full((64, 64, 3), 255 * inside, np.uint8), marked & inside, 64)
+        for inside in (True, False, True, False)
+    ]
+    assert training.quick_score(Telling(SMALL), items, CPU)["val_auc_image"] == 1.0
+
+
+def test_a_run_is_not_resumed_at_another_size(tmp_path: Path, photographs: Path) -> None:
+    training.train([photographs], tmp_path / "run", SHORT, CPU, side=64)
+    with pytest.raises(PipelineError) as caught:
+        training.train([photographs], tmp_path / "run", SHORT, CPU, side=128)
+    assert caught.value.code == "train.resume" and "'side': 64" in str(caught.value.seen)
 
 
 def test_labels_beside_photographs_become_regions(tmp_path: Path) -> None:

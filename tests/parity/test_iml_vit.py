@@ -32,7 +32,7 @@ def test_network(case: Case, record: Any) -> None:
     model = ImlVit(config).eval()
     checkpoint.load_strict(model, state, source=case.path.name)
     assert sum(parameter.numel() for parameter in model.parameters()) == stored["params"]
-    x = torch.from_numpy(prepared(arrays["image_u8"], side)[None])
+    x = torch.from_numpy(prepared(arrays["image_u8"], side, side)[None])
     last, _ = model.encoder_net(x)
     levels = dict(zip(("p2", "p3", "p4", "p5", "p6"), model.featurePyramid_net(last), strict=True))
     logits = model(x)
@@ -49,7 +49,8 @@ def test_network(case: Case, record: Any) -> None:
     edge = edge_mask(arrays["gt_mask"], int(arrays["edge_width"]))
     assert (edge == (arrays["edge_mask"] > 0)).all()
     truth, band = (
-        torch.from_numpy(padded(array.astype(np.float32), side)[None, None]) for array in (arrays["gt_mask"] > 0, edge)
+        torch.from_numpy(padded(array.astype(np.float32), side, side)[None, None])
+        for array in (arrays["gt_mask"] > 0, edge)
     )
     everywhere, along = losses(logits, truth, band)
     close("loss_edge", along, arrays["loss_edge"], TOLERANCE, record)

@@ -59,14 +59,20 @@ def no_past(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(picture_past, name, 0.0)
 
 
+@pytest.fixture
+def as_edited(no_past: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing happens to a picture before or after the edit."""
+    monkeypatch.setattr(tampering, "FINISH_PNG", 1.0)
+
+
 @pytest.mark.parametrize("kind", ALL)
-def test_an_edit_changes_the_mask_and_nothing_else(kind: str) -> None:
+def test_an_edit_changes_the_mask_and_nothing_else(kind: str, as_edited: None) -> None:
     for seed in range(12):
         source, donor = rendered(seed, labelled=seed % 3 > 0), rendered(seed + 1)
         before = source.picture.copy()
-        result = tamper(source, donor, np.random.default_rng(seed), kind=kind, finish=False, prepared=True)
+        result = tamper(source, donor, np.random.default_rng(seed), kind=kind)
         np.testing.assert_array_equal(source.picture, before)
-        assert result.kind == kind and result.finishing == "none"
+        assert result.kind == kind and result.finishing == "png"
         assert result.picture.shape == before.shape and result.picture.dtype == np.uint8
         assert result.mask.shape == before.shape[:2] and result.mask.dtype == bool
         changed = (result.picture != before).any(2)
@@ -101,28 +107,40 @@ def test_a_splice_of_light_into_dark_shows_where_the_mask_is(
         assert (seen & result.mask).sum() / union > (0.93 if resized else 0.995)
 
 
-def test_copies_land_beside_their_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_screenshot_of_an_edit_shows_it_where_the_mask_is(no_past: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tampering_edits, "SEAM_BLURRED", 0.0)
+    monkeypatch.setattr(tampering, "SHOT_PNG", 1.0)
+    green = Source(flat(0).picture + np.array([0, 240, 0], np.uint8))
+    for seed in range(20):
+        result = tamper(flat(0), green, np.random.default_rng(seed), kind="splice", shot=True)
+        assert result.finishing == "screenshot, png" and result.mask.shape == result.picture.shape[:2]
+        tint = result.picture[..., 1].astype(int) - result.picture[..., 0]
+        seen = tint > np.median(tint[result.mask]) / 2
+        assert (seen & result.mask).sum() / (seen | result.mask).sum() > 0.9
+
+
+def test_copies_land_beside_their_origin(as_edited: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tampered_regions, "LABELLED", 1.0)
     regions = np.zeros((160, 200), np.uint8)
     regions[50:100, 70:120] = 1
     source = Source(rendered(3).picture, regions)
     for seed in range(20):
-        result = tamper(source, source, np.random.default_rng(seed), kind="copy-move", finish=False, prepared=True)
+        result = tamper(source, source, np.random.default_rng(seed), kind="copy-move")
         assert (result.mask & (regions > 0)).sum() < 0.25 * result.mask.sum()
 
 
-def test_a_region_that_never_fits_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_region_that_never_fits_is_replaced(as_edited: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("splice", "copy-move"):
         monkeypatch.setitem(tampering._EDITS, kind, lambda s, d, r: (s.picture, np.zeros(s.picture.shape[:2], bool)))
         source, donor = rendered(3), rendered(4, (70, 300))
-        result = tamper(source, donor, np.random.default_rng(1), kind=kind, finish=False, prepared=True)
+        result = tamper(source, donor, np.random.default_rng(1), kind=kind)
         assert LEAST <= result.mask.mean() <= MOST
         assert (result.picture != source.picture).any(2)[result.mask].mean() > 0.8
 
 
 def test_kinds_are_drawn_evenly_and_the_held_out_one_never() -> None:
     source, donor, rng = rendered(1, (64, 64)), rendered(2, (64, 64)), np.random.default_rng(0)
-    count = Counter(tamper(source, donor, rng, finish=False, prepared=True).kind for _ in range(420))
+    count = Counter(tamper(source, donor, rng).kind for _ in range(420))
     assert HELD_OUT not in KINDS
     assert set(count) == set(KINDS)
     assert all(35 <= number <= 85 for number in count.values()), count
