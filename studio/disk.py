@@ -114,7 +114,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until file and sidecar are both in place: a few milliseconds."""
+    """Let Ctrl-C wait for what must not be cut in two, some milliseconds: a file and its sidecar, a seal."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

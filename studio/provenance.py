@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from studio import __version__
+from studio import __version__, disk
 from studio.certificates import Signing
 from studio.errors import UsageError
 
@@ -150,7 +150,9 @@ def seal(
             builder.add_action(action)
         info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg[signing.algorithm], signing.chain, signing.key, None)
         target = io.BytesIO()
-        manifest = builder.sign(c2pa.Signer.from_info(info), inside or ANY, io.BytesIO(data), target)
+        # c2pa calls back into Python to read and write; an interrupt in there would be told as a traceback.
+        with disk.uninterrupted():
+            manifest = builder.sign(c2pa.Signer.from_info(info), inside or ANY, io.BytesIO(data), target)
     except c2pa.C2paError as error:
         raise UsageError(
             "credentials.unusable",
@@ -171,7 +173,8 @@ def _add(builder: Any, ingredient: Ingredient) -> None:
     }  # fmt: skip
     if ingredient.data is not None and len(ingredient.data) <= LARGEST_INGREDIENT and (kind := mime(ingredient.data)):
         try:
-            builder.add_ingredient(about, kind, io.BytesIO(ingredient.data))
+            with disk.uninterrupted():
+                builder.add_ingredient(about, kind, io.BytesIO(ingredient.data))
             return
         except c2pa.C2paError:  # a broken manifest, or one on the network: the input is named without it
             pass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from pipelines.core.errors import InputError
-from studio import provenance, sidecar
+from studio import disk, provenance, sidecar
 from studio.credentials import Trust
 from studio.errors import UsageError
 from studio.provenance import FACTS, manifest_beside, plain
@@ -187,7 +187,10 @@ def _report(kind: str, stream: BinaryIO, manifest: bytes | None, anchors: bytes)
     errors: Any = c2pa.C2paError  # its kinds are added to the class when c2pa is imported
     stream.seek(0)
     try:
-        with c2pa.Reader(kind, stream, manifest, provenance.offline(user_anchors=anchors)) as reader:
+        with (
+            disk.uninterrupted(),
+            c2pa.Reader(kind, stream, manifest, provenance.offline(user_anchors=anchors)) as reader,
+        ):
             text = reader.json()
         if len(text) > LARGEST_REPORT:
             return _reason("manifest.too-large")

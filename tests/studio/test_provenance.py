@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import signal
 import socket
 import time
 from pathlib import Path
@@ -280,3 +281,20 @@ def test_a_result_of_ones_own_certificate(workspace: Path, photo: Path, tmp_path
     verdict = verdicts.of_file(path, credentials.trust(engine.store.place))
     assert (verdict.status, verdict.signer) == ("studio", "Jane's Shop")
     assert verdicts.of_file(path, credentials.trust(credentials.Place(workspace))).status == "foreign"
+
+
+def test_an_interrupt_waits_until_the_seal_is_whole(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Within c2pa's own callbacks it would be told as a traceback and lost."""
+    whole: list[bytes] = []
+    sign = c2pa.Builder.sign
+
+    def interrupted(self: Any, *values: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        whole.append(sign(self, *values))
+        return whole[0]
+
+    monkeypatch.setattr(c2pa.Builder, "sign", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        provenance.seal(b"-", "stl", title="a", source_type="algorithmicMedia", ingredients=(), facts={},
+                        signing=signers.other_studio())  # fmt: skip
+    assert whole and "Traceback" not in capfd.readouterr().err
