@@ -50,6 +50,7 @@ SYSTEMS = {
     "iml-vit": System(
         "pipelines.iml_vit.training", "pipelines.iml_vit.evaluation", "iml-vit", "pipelines.iml_vit.conversion"
     ),
+    "diffpoint": System("pipelines.diffpoint.training", None, "diffpoint"),
     "viton-hd": System(
         "pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd", "pipelines.viton_hd.conversion"
     ),

@@ -51,6 +51,8 @@ def train(
 
     iml-vit tampers with the photographs in --data as it goes, or takes a published data set of tampered pictures there
     (CASIA, Columbia, COVERAGE, NIST16, IMD2020). --set side=256 trains on smaller pieces, which makes more steps.
+
+    diffpoint draws its objects as it goes; what it learns cannot be used by another command yet.
     """
     from studio import systems
 

@@ -23,6 +23,7 @@ KINDS = {
     "vitpose": ("official", "hf", "decode", "crop"),
     "vitruvio": ("extra", "mise", "metrics", REST),
     "iml_vit": ("tiny", "full", "edge", "metric"),
+    "diffpoint_blocks": ("patch", "uvit"),
 }
 WITHOUT_COPY = {("iml_vit", "full")}  # the published size, half a megabyte a case; the tiny ones run the same test
 LATER = ("moe", "plus")  # mixture-of-experts heads are another issue

@@ -1,0 +1,1 @@
+"""DiffPoint: one or several pictures of an object become a point cloud."""

@@ -1,0 +1,279 @@
+"""DiffPoint: a noisy point cloud, cut into patches, goes through a U-shaped ViT beside image and time tokens.
+
+Source: Feng, Shi, Cheng, Xiong, "DiffPoint: Single and Multi-view Point Cloud Reconstruction with ViT Based Diffusion
+Model", arXiv 2402.11241; no code is published. What it cites is followed where it has code: the patch encoder and
+position network of Point-MAE (Pang et al., ECCV 2022, MIT) and the blocks, long skips and time token of U-ViT (Bao et
+al., CVPR 2023, MIT), with their parameter names.
+
+Not stated, and our choice:
+
+- One estimate of the clean point for each noisy one, so that no patch has to be put back together: each point reads the
+  tokens of its three nearest centres, weighted by inverse distance, beside its own coordinates and offsets. Reading the
+  nearest token alone makes points collapse into clumps, one a patch.
+- Patches are cut from the first ``coarse`` points alone. Further points read the same tokens, so that 16,384 points are
+  the shape that 1,024 gave and not another one.
+- The views' tokens are merged by self-attention with ``condition`` learnt tokens, which are all that the ViT sees: the
+  same whether there is one view or many, and computed once, not once a step.
+- Colour and normal of each point are told beside its place; they are not diffused.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipelines.core.blocks import Mlp, ResidualBlock
+from pipelines.core.runtime import attention
+from pipelines.diffpoint.patches import farthest_points, gathered, nearest
+
+NEIGHBOURS = 3  # centres that a point reads
+OUTPUTS = 9  # place, colour, normal
+
+
+@dataclass(frozen=True)
+class DiffPointConfig:
+    """Constructor values of one network.
+
+    Attributes:
+        embed: Width of the transformer.
+        depth: Number of blocks: half before, half behind the middle one, which comes on top.
+        heads: Attention heads.
+        mlp_ratio: Width of the feed-forward layer over ``embed``.
+        groups: Patches.
+        group_size: Points of a patch.
+        coarse: Points that patches are cut from.
+        patch_widths: Of the patch encoder's four layers, the last being ``embed``.
+        position_width: Hidden width of the position network.
+        readout: Hidden width of the network that each point's answer comes from.
+        condition: Tokens that the views are merged into.
+        fusion_depth: Blocks that merge them.
+        image: ``clip`` (tokens of a CLIP vision tower, ``image_width`` wide) or ``conv`` (ours, from pixels).
+        image_width: Width of an image token before its projection.
+        image_size: Side of a view in pixels.
+    """
+
+    embed: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_ratio: float = 4.0
+    groups: int = 128
+    group_size: int = 32
+    coarse: int = 2048
+    patch_widths: tuple[int, int, int] = (128, 256, 512)
+    position_width: int = 128
+    readout: int = 512
+    condition: int = 64
+    fusion_depth: int = 4
+    image: str = "clip"
+    image_width: int = 1024
+    image_size: int = 224
+
+
+class PatchEncoder(nn.Module):
+    """A small PointNet over the points of a patch: Point-MAE's."""
+
+    def __init__(self, embed: int, widths: tuple[int, int, int] = (128, 256, 512)) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.first_conv = nn.Sequential(
+            nn.Conv1d(3, first, 1), nn.BatchNorm1d(first), nn.ReLU(inplace=True), nn.Conv1d(first, second, 1)
+        )
+        self.second_conv = nn.Sequential(
+            nn.Conv1d(2 * second, third, 1), nn.BatchNorm1d(third), nn.ReLU(inplace=True), nn.Conv1d(third, embed, 1)
+        )
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(B, G, K, 3) offsets from the centres -> (B, G, embed)."""
+        b, g, k, _ = patches.shape
+        each = self.first_conv(patches.reshape(b * g, k, 3).transpose(1, 2))
+        whole = each.amax(2, keepdim=True).expand(-1, -1, k)
+        return self.second_conv(torch.cat([whole, each], 1)).amax(2).view(b, g, -1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention without a bias on queries, keys and values, as U-ViT has it."""
+
+    def __init__(self, embed: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(embed, 3 * embed, bias=False)
+        self.proj = nn.Linear(embed, embed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        return self.proj(attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; with ``skip`` it first joins what the block opposite of it put out."""
+
+    def __init__(self, embed: int, heads: int, mlp_ratio: float, *, skip: bool = False) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(embed), nn.LayerNorm(embed)
+        self.attn = Attention(embed, heads)
+        self.mlp = Mlp(embed, int(embed * mlp_ratio))
+        self.skip_linear = nn.Linear(2 * embed, embed) if skip else None
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """(B, N, C), and the same of a block before -> (B, N, C)."""
+        if self.skip_linear is not None and skip is not None:
+            x = self.skip_linear(torch.cat([x, skip], -1))
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class UViT(nn.Module):
+    """Blocks with long skips between the first and the second half: U-ViT's, without its embeddings."""
+
+    def __init__(self, embed: int, depth: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        half = depth // 2
+        self.in_blocks = nn.ModuleList(Block(embed, heads, mlp_ratio) for _ in range(half))
+        self.mid_block = Block(embed, heads, mlp_ratio)
+        self.out_blocks = nn.ModuleList(Block(embed, heads, mlp_ratio, skip=True) for _ in range(half))
+        self.norm = nn.LayerNorm(embed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        kept = []
+        for block in self.in_blocks:
+            x = block(x)
+            kept.append(x)
+        x = self.mid_block(x)
+        for block in self.out_blocks:
+            x = block(x, kept.pop())
+        return self.norm(x)
+
+
+def time_token(steps: Tensor, embed: int) -> Tensor:
+    """(B,) steps of diffusion, in [0, 1000) -> (B, embed) cosines and sines, as U-ViT has them."""
+    half = embed // 2
+    # Exponents rounded to float32 as published, their powers exact: an error in the last bit is 1e-5 after 1,000 steps.
+    powers = -math.log(10_000) * torch.arange(half, dtype=torch.float32) / half
+    rates = powers.double().exp().float().to(steps.device)
+    angles = steps.float()[:, None] * rates
+    return F.pad(torch.cat([angles.cos(), angles.sin()], -1), (0, embed % 2))
+
+
+class ConvTokens(nn.Module):
+    """Tokens of a cut-out picture: ours, for the starter."""
+
+    def __init__(self, width: int, embed: int, size: int) -> None:
+        super().__init__()
+        a, b, c, d = width // 8, width // 4, width // 2, width
+        self.enter = nn.Sequential(nn.Conv2d(4, a, 5, 2, 2, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True))
+        self.down = nn.Sequential(ResidualBlock(a, b, 2), ResidualBlock(b, c, 2), ResidualBlock(c, d, 2))
+        self.proj = nn.Conv2d(d, embed, 1)
+        self.places = nn.Parameter(torch.randn(1, (size // 16) ** 2, embed) * 0.02)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(B, 4, S, S) colours on grey and coverage, in [-1, 1] -> (B, (S / 16)^2, embed)."""
+        return self.proj(self.down(self.enter(views))).flatten(2).transpose(1, 2) + self.places
+
+
+class Fusion(nn.Module):
+    """One or many views' tokens, merged by self-attention into a fixed number of tokens."""
+
+    def __init__(self, config: DiffPointConfig) -> None:
+        super().__init__()
+        self.asking = nn.Parameter(torch.randn(1, config.condition, config.embed) * 0.02)
+        self.blocks = nn.ModuleList(
+            Block(config.embed, config.heads, config.mlp_ratio) for _ in range(config.fusion_depth)
+        )
+        self.norm = nn.LayerNorm(config.embed)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, V * P, embed), views one behind the other -> (B, condition, embed)."""
+        asking = self.asking.expand(len(tokens), -1, -1)
+        x = torch.cat([asking, tokens], 1)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x[:, : asking.shape[1]])
+
+
+class DiffPoint(nn.Module):
+    """Estimates the clean cloud from a noisy one."""
+
+    def __init__(self, config: DiffPointConfig) -> None:
+        super().__init__()
+        self.config = config
+        embed = config.embed
+        self.image = (
+            ConvTokens(config.image_width, embed, config.image_size)
+            if config.image == "conv"
+            else nn.Linear(config.image_width, embed)
+        )
+        self.fusion = Fusion(config)
+        self.nothing = nn.Parameter(torch.randn(1, config.condition, embed) * 0.02)
+        self.encoder = PatchEncoder(embed, config.patch_widths)
+        self.pos_embed = nn.Sequential(
+            nn.Linear(3, config.position_width), nn.GELU(), nn.Linear(config.position_width, embed)
+        )
+        self.vit = UViT(embed, config.depth, config.heads, config.mlp_ratio)
+        self.readout = nn.Sequential(
+            nn.Linear(embed + 6, config.readout), nn.GELU(), nn.Linear(config.readout, config.readout), nn.GELU(),
+            nn.Linear(config.readout, OUTPUTS),
+        )  # fmt: skip
+
+    def condition(self, views: Tensor) -> Tensor:
+        """(B, V, ...) views, as `image` takes each -> (B, condition, embed)."""
+        b, v = views.shape[:2]
+        tokens = self.image(views.flatten(0, 1))
+        return self.fusion(tokens.reshape(b, v * tokens.shape[1], -1))
+
+    def forward(self, cloud: Tensor, steps: Tensor, condition: Tensor | None) -> Tensor:
+        """Estimate the clean cloud.
+
+        Args:
+            cloud: (B, N, 3) float32 noisy points, of deviation about 1.
+            steps: (B,) in [0, 1000).
+            condition: Of `condition`; None of no picture at all.
+
+        Returns:
+            (B, N, 9) float32: clean place, colour in [0, 1] before clipping, and normal, not of unit length.
+        """
+        if condition is None:
+            condition = self.nothing.expand(len(cloud), -1, -1)
+        config = self.config
+        with torch.no_grad():
+            first = cloud[:, : config.coarse]
+            centres = gathered(first, farthest_points(first, config.groups))
+            members, _ = nearest(centres, first, config.group_size)
+            around, distance = nearest(cloud, centres, NEIGHBOURS)
+            share = 1 / (distance + 1e-4)
+            share = share / share.sum(-1, keepdim=True)
+            offsets = gathered(first, members) - centres[:, :, None]
+            middle = (gathered(centres, around) * share[..., None]).sum(2)
+        patches = self.encoder(offsets) + self.pos_embed(centres)
+        time = time_token(steps, config.embed)[:, None].to(patches.dtype)
+        tokens = self.vit(torch.cat([time, condition.to(patches.dtype), patches], 1))[:, -config.groups :]
+        read = (gathered(tokens, around) * share[..., None].to(tokens.dtype)).sum(2)
+        return self.readout(torch.cat([read, cloud.to(read.dtype), (cloud - middle).to(read.dtype)], -1)).float()
+
+
+CONFIGS = {
+    "official": DiffPointConfig(),
+    "starter": DiffPointConfig(
+        embed=192,
+        depth=6,
+        heads=6,
+        mlp_ratio=2.5,
+        groups=96,
+        group_size=24,
+        coarse=1024,
+        patch_widths=(48, 96, 160),
+        position_width=96,
+        readout=192,
+        condition=32,
+        fusion_depth=2,
+        image="conv",
+        image_width=144,
+        image_size=128,
+    ),
+}

@@ -1,0 +1,93 @@
+"""What training draws, and that a small network learns from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core import checkpoint
+from pipelines.core.errors import InputError
+from pipelines.core.runtime import choose
+from pipelines.core.training import TrainConfig
+from pipelines.diffpoint import diffusion, training
+from pipelines.diffpoint.augmentation import disturbed
+from pipelines.diffpoint.network import CONFIGS, DiffPoint
+from pipelines.diffpoint.views import GREY, as_input
+from tests.diffpoint.test_network import TINY
+
+CPU = choose("cpu", "float32")
+
+
+def test_items_hold_views_and_a_surface() -> None:
+    item = training.drawn_object(np.random.default_rng(0), 32)
+    assert item["views"].shape == (3, 32, 32, 4) and item["views"].dtype == np.uint8
+    assert item["points"].shape == (4096, 9) and np.abs(item["points"][:, :3]).max() <= 0.5
+    batch = training.sample(item, np.random.default_rng(1), 100)
+    assert batch["views"].shape == (3, 4, 32, 32) and batch["cloud"].shape == (100, 9)
+    assert np.abs(batch["cloud"][:, :3]).max() <= 0.5 * diffusion.SCALE
+    assert np.ptp(batch["cloud"][:, :3], axis=0).max() > 0.6 * diffusion.SCALE
+
+
+def test_what_is_not_covered_is_grey() -> None:
+    view = np.full((8, 8, 4), 255, np.uint8)
+    view[:4, :, 3] = 0
+    found = as_input(view)
+    assert found[:3, :4] == pytest.approx(GREY / 127.5 - 1, abs=1e-6) and (found[3, :4] == -1).all()
+    assert (found[:, 4:] == 1).all()
+
+
+def test_disturbed_views_still_show_the_object() -> None:
+    view = training.drawn_object(np.random.default_rng(2), 128)["views"][0]
+    covers = [disturbed(view, np.random.default_rng(seed))[..., 3] >= 128 for seed in range(30)]
+    before = view[..., 3] >= 128
+    ratios = [float(cover.sum() / before.sum()) for cover in covers]
+    assert 0.5 < min(ratios) and max(ratios) < 1.8 and len(set(ratios)) > 10
+
+
+def test_the_loss_is_least_for_a_network_that_knows() -> None:
+    batch = {
+        name: torch.from_numpy(np.stack([value, value]))
+        for name, value in training.sample(
+            training.drawn_object(np.random.default_rng(3), 32), np.random.default_rng(0), 64
+        ).items()
+    }
+
+    class Knowing(DiffPoint):
+        def forward(self, cloud: torch.Tensor, steps: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+            return batch["cloud"]
+
+    share = diffusion.signal()
+    value, parts = training.cloud_loss(Knowing(TINY), batch, share)
+    assert float(value) == pytest.approx(0, abs=1e-6) and set(parts) == {"place", "colour", "normal"}
+    assert float(training.cloud_loss(DiffPoint(TINY), batch, share)[0].detach()) > 0.1
+
+
+def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONFIGS, "starter", TINY)
+    monkeypatch.setattr(training, "_HELD", 2)
+    monkeypatch.setattr(training, "_KEPT", 4)
+    config = TrainConfig(minutes=None, steps=90, batch=8, lr=4e-3, warmup=5)
+    folder = training.train(tmp_path / "run", config, CPU, points=64)
+    again = training.train(tmp_path / "run", TrainConfig(minutes=None, steps=91, batch=8), CPU, points=64)
+    assert folder == again and (folder / "model.safetensors").is_file()
+    torch.manual_seed(0)
+    rng = np.random.default_rng(9)
+    items = [training.sample(training.drawn_object(rng, 32), rng, 64) for _ in range(16)]
+    batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+    trained = DiffPoint(TINY)
+    checkpoint.load_component(folder, trained)
+    with torch.no_grad():
+        before, after = (
+            float(training.cloud_loss(net.train(), batch, diffusion.signal())[0]) for net in (DiffPoint(TINY), trained)
+        )
+    assert after < 0.85 * before
+
+
+def test_what_cannot_be_trained_is_told(tmp_path: Path) -> None:
+    for values, code in (({"network": "official"}, "train.network"), ({"points": 8}, "train.points")):
+        with pytest.raises(InputError) as caught:
+            training.train(tmp_path, TrainConfig(), CPU, **values)  # type: ignore[arg-type]
+        assert caught.value.code == code
