@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipelines.core.runtime import attention
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm around a shortcut."""
@@ -24,6 +26,22 @@ class ResidualBlock(nn.Module):
         """(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one fused projection for queries, keys and values, with or without a bias."""
+
+    def __init__(self, embed: int, heads: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(embed, 3 * embed, bias=bias)
+        self.proj = nn.Linear(embed, embed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        return self.proj(attention(q, k, v).transpose(1, 2).reshape(b, n, c))
 
 
 class Mlp(nn.Module):

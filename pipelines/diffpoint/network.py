@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipelines.core.blocks import Mlp, ResidualBlock
-from pipelines.core.runtime import attention
+from pipelines.core.blocks import Attention, Mlp, ResidualBlock
 from pipelines.diffpoint.patches import farthest_points, gathered, nearest
 
 NEIGHBOURS = 3  # centres that a point reads
@@ -94,29 +93,13 @@ class PatchEncoder(nn.Module):
         return self.second_conv(torch.cat([whole, each], 1)).amax(2).view(b, g, -1)
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention without a bias on queries, keys and values, as U-ViT has it."""
-
-    def __init__(self, embed: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(embed, 3 * embed, bias=False)
-        self.proj = nn.Linear(embed, embed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
-        b, n, c = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        return self.proj(attention(q, k, v).transpose(1, 2).reshape(b, n, c))
-
-
 class Block(nn.Module):
     """Pre-norm transformer block; with ``skip`` it first joins what the block opposite of it put out."""
 
     def __init__(self, embed: int, heads: int, mlp_ratio: float, *, skip: bool = False) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(embed), nn.LayerNorm(embed)
-        self.attn = Attention(embed, heads)
+        self.attn = Attention(embed, heads, bias=False)  # as U-ViT has it
         self.mlp = Mlp(embed, int(embed * mlp_ratio))
         self.skip_linear = nn.Linear(2 * embed, embed) if skip else None
 

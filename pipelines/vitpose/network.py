@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipelines.core.blocks import DropPath, Mlp, ResidualBlock
-from pipelines.core.runtime import attention
+from pipelines.core.blocks import Attention, DropPath, Mlp, ResidualBlock
 
 STEM_WIDTHS = (32, 64, 112, 176)  # at 1/2, 1/4, 1/8 and 1/16 of the input
 
@@ -88,22 +87,6 @@ class ConvStem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, embed, H/16, W/16)."""
         return self.proj(self.down(self.stem(x)))
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with one fused qkv projection."""
-
-    def __init__(self, embed: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(embed, 3 * embed)
-        self.proj = nn.Linear(embed, embed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
-        b, n, c = x.shape
-        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        return self.proj(attention(q, k, v).transpose(1, 2).reshape(b, n, c))
 
 
 class Block(nn.Module):
