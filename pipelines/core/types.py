@@ -69,6 +69,21 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """A point cloud. As for a mesh, the function that makes or takes it names unit and axes.
+
+    Attributes:
+        points: (N, 3) float32.
+        colours: (N, 3) uint8 sRGB, or None where they are unknown.
+        normals: (N, 3) float32 of unit length, pointing outward, or None.
+    """
+
+    points: NDArray[np.float32]
+    colours: NDArray[np.uint8] | None = None
+    normals: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something a check noticed before or after the work, in a form a page and a terminal can both show.
 

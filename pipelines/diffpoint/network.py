@@ -88,9 +88,20 @@ class PatchEncoder(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """(B, G, K, 3) offsets from the centres -> (B, G, embed)."""
         b, g, k, _ = patches.shape
-        each = self.first_conv(patches.reshape(b * g, k, 3).transpose(1, 2))
-        whole = each.amax(2, keepdim=True).expand(-1, -1, k)
-        return self.second_conv(torch.cat([whole, each], 1)).amax(2).view(b, g, -1)
+        # Convolutions over one place are matrix products: so written, a third of the time. What the whole patch adds to
+        # each of its points is the same for all, and computed once.
+        conv1, norm1, _, conv2 = self.first_conv
+        conv3, norm3, _, conv4 = self.second_conv
+        each = _product(conv2, F.relu(norm1(_product(conv1, patches.reshape(b * g * k, 3)))))
+        width = each.shape[1]
+        whole = F.linear(each.view(b * g, k, width).amax(1), conv3.weight[:, :width, 0])
+        joined = F.linear(each, conv3.weight[:, width:, 0], conv3.bias).view(b * g, k, -1) + whole[:, None]
+        return _product(conv4, F.relu(norm3(joined.flatten(0, 1)))).view(b * g, k, -1).amax(1).view(b, g, -1)
+
+
+def _product(conv: nn.Module, x: Tensor) -> Tensor:
+    """A convolution over one place, on (N, C)."""
+    return F.linear(x, conv.weight[..., 0], conv.bias)
 
 
 class Block(nn.Module):
@@ -231,12 +242,14 @@ class DiffPoint(nn.Module):
             around, distance = nearest(cloud, centres, NEIGHBOURS)
             share = 1 / (distance + 1e-4)
             share = share / share.sum(-1, keepdim=True)
+            # As a matrix product, of which three in each row are not 0: gathering is much slower, its gradient most.
+            reading = cloud.new_zeros(*cloud.shape[:2], config.groups).scatter_(2, around, share)
             offsets = gathered(first, members) - centres[:, :, None]
-            middle = (gathered(centres, around) * share[..., None]).sum(2)
+            middle = reading @ centres
         patches = self.encoder(offsets) + self.pos_embed(centres)
         time = time_token(steps, config.embed)[:, None].to(patches.dtype)
         tokens = self.vit(torch.cat([time, condition.to(patches.dtype), patches], 1))[:, -config.groups :]
-        read = (gathered(tokens, around) * share[..., None].to(tokens.dtype)).sum(2)
+        read = reading.to(tokens.dtype) @ tokens
         return self.readout(torch.cat([read, cloud.to(read.dtype), (cloud - middle).to(read.dtype)], -1)).float()
 
 

@@ -3,6 +3,10 @@
 Not stated by the paper, and our choice: the loss is the mean squared distance of each point's estimate, weighted by the
 signal-to-noise ratio within bounds (diffusion.py); colours and normals are learnt beside it, the more the less noise
 there is. One picture in ten is replaced by none, so that classifier-free guidance can be had.
+
+At high noise the best estimate of every point is the middle of the object, so that the loss says little of what the
+pictures show. The merged tokens are therefore asked directly as well: a layer that is thrown away afterwards tells from
+each of them which of some cells the surface passes through. Each object is noised twice, its pictures read once.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipelines.core import checkpoint, training
@@ -32,7 +36,9 @@ from pipelines.synthetic.objects import picture, sample_camera, sample_object, s
 
 VIEWS = 3  # of each object
 DROPPED = 0.1
-COLOUR, NORMAL = 0.1, 0.1  # weights of the two losses
+COLOUR, NORMAL, CELLS = 0.1, 0.1, 1.0  # weights of the three other losses
+CELLS_A_SIDE = 16  # of the object's box, for what the pictures' tokens are asked
+NOISED = 2  # times that each object is, within a step
 _KEPT_POINTS = 4096
 _FRESH = 5  # one object in so many is new
 _KEPT = 2500  # objects, about 0.3 MB each
@@ -85,18 +91,35 @@ def train(
         return cloud_loss(model, batch, share)
 
     def evaluate(model: Any) -> dict[str, float]:
-        return quick_score(model, held, runtime)
+        return quick_score(model.network, held, runtime)
 
     torch.manual_seed(config.seed)
-    model = DiffPoint(shape)
+    model = Asked(DiffPoint(shape))
     if start is not None:
-        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / checkpoint.WEIGHTS), source=str(start))
+        checkpoint.load_strict(model.network, checkpoint.read_state_dict(Path(start) / checkpoint.WEIGHTS), source=str(start))
     trained = training.fit(
         model, loss, lambda rng: sample(source(rng), rng, points), folder, config, runtime,
         evaluate=evaluate, settings={"network": network, "points": points}, log=log,
     )  # fmt: skip
-    checkpoint.save_component(Path(folder) / "weights", trained, asdict(shape))
+    checkpoint.save_component(Path(folder) / "weights", trained.network, asdict(shape))
     return Path(folder) / "weights"
+
+
+class Asked(nn.Module):
+    """The network, and the layer that asks its condition where the surface is; only training needs that one.
+
+    Attributes:
+        network: What is trained.
+    """
+
+    def __init__(self, network: DiffPoint) -> None:
+        super().__init__()
+        self.network = network
+        self.cells = nn.Linear(network.config.embed, -(-(CELLS_A_SIDE**3) // network.config.condition))
+
+    def occupied(self, condition: Tensor) -> Tensor:
+        """(B, condition, embed) -> (B, 4096) logits, each token answering for a run of cells."""
+        return self.cells(condition).flatten(1)[:, : CELLS_A_SIDE**3]
 
 
 def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
@@ -115,15 +138,18 @@ def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
 
 
 def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int) -> dict[str, NDArray[np.float32]]:
-    """What the loss takes: ``views`` (3, 4, S, S) in any order, and ``cloud`` (points, 9), both float32."""
+    """What the loss takes, float32: ``views`` (3, 4, S, S) in any order, ``cloud`` (points, 9), ``cells`` (4096,)."""
     views = [as_input(disturbed(item["views"][number], rng)) for number in rng.permutation(VIEWS)]
     chosen = rng.choice(len(item["points"]), points, replace=False)
     cloud = item["points"][chosen].astype(np.float32)
     cloud[:, :3] *= diffusion.SCALE
-    return {"views": np.stack(views), "cloud": cloud}
+    place = np.clip((item["points"][:, :3].astype(np.float32) + 0.5) * CELLS_A_SIDE, 0, CELLS_A_SIDE - 1).astype(int)
+    cells = np.zeros(CELLS_A_SIDE**3, np.float32)
+    cells[(place[:, 0] * CELLS_A_SIDE + place[:, 1]) * CELLS_A_SIDE + place[:, 2]] = 1
+    return {"views": np.stack(views), "cloud": cloud, "cells": cells}
 
 
-def cloud_loss(model: DiffPoint, batch: dict[str, Tensor], share: Tensor) -> tuple[Tensor, dict[str, float]]:
+def cloud_loss(model: Asked, batch: dict[str, Tensor], share: Tensor) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch, and its parts.
 
     Args:
@@ -131,22 +157,24 @@ def cloud_loss(model: DiffPoint, batch: dict[str, Tensor], share: Tensor) -> tup
         batch: Of `sample`.
         share: Of `diffusion.signal`.
     """
-    cloud = batch["cloud"]
-    steps = torch.randint(0, diffusion.STEPS, (len(cloud),), device=cloud.device)
-    share = share.to(cloud.device)[steps]
+    network = model.network
     # One view as often as two and three together.
     count = max(1, int(torch.randint(0, 4, ())))
-    condition = model.condition(batch["views"][:, :count])
+    condition = network.condition(batch["views"][:, :count])
+    cells = F.binary_cross_entropy_with_logits(model.occupied(condition).float(), batch["cells"])
+    cloud, condition = (value.repeat_interleave(NOISED, 0) for value in (batch["cloud"], condition))
+    steps = torch.randint(0, diffusion.STEPS, (len(cloud),), device=cloud.device)
+    share = share.to(cloud.device)[steps]
     dropped = torch.rand(len(cloud), device=cloud.device) < DROPPED
-    condition = torch.where(dropped[:, None, None], model.nothing.to(condition.dtype), condition)
+    condition = torch.where(dropped[:, None, None], network.nothing.to(condition.dtype), condition)
     clean = cloud[..., :3]
-    found = model(diffusion.noised(clean, torch.randn_like(clean), share), steps, condition)
+    found = network(diffusion.noised(clean, torch.randn_like(clean), share), steps, condition)
     place = (found[..., :3] - clean).square().mean((1, 2))
     told = share * ~dropped  # what colour and normal the points of pure noise have means nothing
     colour = ((found[..., 3:6] - cloud[..., 3:6]).square().mean((1, 2)) * told).mean()
     normal = ((1 - F.cosine_similarity(found[..., 6:], cloud[..., 6:], dim=-1)).mean(1) * told).mean()
-    total = (diffusion.weight(share) * place).mean() + COLOUR * colour + NORMAL * normal
-    parts = {"place": place.mean(), "colour": colour, "normal": normal}
+    total = (diffusion.weight(share) * place).mean() + COLOUR * colour + NORMAL * normal + CELLS * cells
+    parts = {"place": place.mean(), "colour": colour, "normal": normal, "cells": cells}
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 

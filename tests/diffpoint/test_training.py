@@ -57,12 +57,16 @@ def test_the_loss_is_least_for_a_network_that_knows() -> None:
 
     class Knowing(DiffPoint):
         def forward(self, cloud: torch.Tensor, steps: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
-            return batch["cloud"]
+            return batch["cloud"].repeat_interleave(training.NOISED, 0)
+
+    class Told(training.Asked):
+        def occupied(self, condition: torch.Tensor) -> torch.Tensor:
+            return batch["cells"] * 200 - 100
 
     share = diffusion.signal()
-    value, parts = training.cloud_loss(Knowing(TINY), batch, share)
-    assert float(value) == pytest.approx(0, abs=1e-6) and set(parts) == {"place", "colour", "normal"}
-    assert float(training.cloud_loss(DiffPoint(TINY), batch, share)[0].detach()) > 0.1
+    value, parts = training.cloud_loss(Told(Knowing(TINY)), batch, share)
+    assert float(value) == pytest.approx(0, abs=1e-6) and set(parts) == {"place", "colour", "normal", "cells"}
+    assert float(training.cloud_loss(training.Asked(DiffPoint(TINY)), batch, share)[0].detach()) > 0.1
 
 
 def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +85,8 @@ def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     checkpoint.load_component(folder, trained)
     with torch.no_grad():
         before, after = (
-            float(training.cloud_loss(net.train(), batch, diffusion.signal())[0]) for net in (DiffPoint(TINY), trained)
+            training.cloud_loss(training.Asked(net).train(), batch, diffusion.signal())[1]["place"]
+            for net in (DiffPoint(TINY), trained)
         )
     assert after < 0.85 * before
 
