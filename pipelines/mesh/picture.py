@@ -1,4 +1,4 @@
-"""Shaded pictures of a mesh, by casting a ray per pixel: what a page, a sheet or a gallery shows of it."""
+"""Pictures of meshes, shaded by casting a ray per pixel, and of clouds, as discs: for pages, sheets and the gallery."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ PAPER = (250, 249, 246)
 _STONE, _LINE = np.array([222, 214, 200], np.float32), np.array([58, 56, 54], np.float32)
 _SUPERSAMPLING = 2
 _FOLD = 0.94  # cosine between neighbouring normals below which a line is drawn
+_AWAY = 2.4  # lengths of a cloud from its middle to the camera
 _STEP = 0.02  # jump in depth, of the distance, at which a line is drawn
 
 
@@ -48,6 +49,36 @@ def shaded(mesh: Mesh, eye: NDArray[np.float64], axes: NDArray[np.float64], size
     return np.asarray(
         cv2.resize(np.clip(picture, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA), np.uint8
     )
+
+
+def dotted(
+    points: NDArray[np.floating], colours: NDArray[np.uint8] | None, axes: NDArray[np.float64], size: int = 256
+) -> Image:
+    """Draw a cloud as discs, nearer ones over farther ones, and these darker.
+
+    Args:
+        points: (N, 3), centred; they fill the picture if the longest side is 1.
+        colours: (N, 3) uint8; None draws them grey.
+        axes: (3, 3) rows of the camera: right, up and backwards.
+        size: Side of the picture in pixels.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    wide = size * _SUPERSAMPLING
+    seen = np.asarray(points, np.float64) @ axes.T
+    depth = _AWAY - seen[:, 2]
+    near = _AWAY / np.maximum(depth, 0.2)
+    places = seen[:, :2] * near[:, None] * [1, -1] * wide * 0.62 + wide / 2
+    radius = np.clip(0.3 * wide / np.sqrt(max(len(points), 1)), 2.0, 0.02 * wide) * near
+    tints = np.full((len(points), 3), 115.0) if colours is None else np.asarray(colours, np.float64)
+    tints = tints * (1 - 0.35 * (depth - depth.min()) / (np.ptp(depth) + 1e-9))[:, None]
+    picture = np.full((wide, wide, 3), PAPER, np.uint8)
+    fixed = np.clip(np.round(places * 16), -(1 << 20), 1 << 20).astype(np.int32).tolist()
+    rounds, shades = np.round(np.minimum(radius, wide) * 16).astype(int).tolist(), tints.tolist()
+    for number in np.argsort(-depth):
+        cv2.circle(picture, fixed[number], rounds[number], shades[number], -1, cv2.LINE_8, 4)
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _lines(there: NDArray[np.bool_], depth: NDArray[np.float32], normal: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -8,13 +8,56 @@ from numpy.typing import NDArray
 from pipelines.core.types import Mesh
 from pipelines.mesh import topology
 
+_ROUNDS = 4  # a triangle may have several edges that need a corner of their own
+
 
 def part(mesh: Mesh) -> tuple[Mesh, int]:
-    """Give each fan of triangles around a corner a copy of that corner; the mesh and the number of copies.
+    """Give each fan of triangles around a corner a copy of that corner; the mesh and the number of new corners.
 
     Triangles belong to one fan where they are neighbours across an edge. At an edge of more than two triangles those
-    are neighbours that have solid material between them, so that bodies which merely touch come apart.
+    are neighbours that have solid material between them, so that bodies which merely touch come apart. Where the same
+    body touches itself, both ends of the edge may still be shared; all but one pair of triangles then get a corner in
+    the middle of it.
     """
+    parted, copies = _fans_apart(mesh)
+    for _ in range(_ROUNDS):
+        split = _edges_apart(parted)
+        if split is None:
+            break
+        copies += len(split.vertices) - len(parted.vertices)
+        parted = split
+    return parted, copies
+
+
+def _edges_apart(mesh: Mesh) -> Mesh | None:
+    """The mesh with a corner of its own in the middle of each pair of triangles at a crowded edge but one; None if
+    there is no such edge."""
+    count = len(mesh.faces)
+    edges = topology.half_edges(mesh.faces)
+    _, owner, uses = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(owner.reshape(-1), kind="stable")
+    first = np.cumsum(uses) - uses
+    faces, added, middles = mesh.faces.copy(), [], []
+    touched: set[int] = set()
+    for at in np.flatnonzero(uses > 2):
+        for pair in _solid_pairs(mesh, edges, order[first[at] : first[at] + uses[at]])[1:]:
+            if touched & {int(half) % count for half in pair}:
+                continue  # in the next round
+            middle = len(mesh.vertices) + len(middles)
+            middles.append(mesh.vertices[edges[pair[0]]].mean(0))
+            for half in pair:
+                face, corner = int(half) % count, int(half) // count
+                touched.add(face)
+                other = faces[face].copy()
+                faces[face, (corner + 1) % 3] = middle
+                other[corner] = middle
+                added.append(other)
+    if not middles:
+        return None
+    return Mesh(np.concatenate([mesh.vertices, middles]), np.concatenate([faces, added]))
+
+
+def _fans_apart(mesh: Mesh) -> tuple[Mesh, int]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

@@ -271,3 +271,32 @@ def test_a_face_target_out_of_reach_is_named() -> None:
     with pytest.raises(InputError) as caught:
         reduce_faces(box(), 3)
     assert caught.value.code == "mesh.face-target"
+
+
+def test_a_body_that_touches_itself_along_an_edge_is_parted() -> None:
+    # Two cubes that meet in one edge only, between two slabs: both ends of the edge hang together.
+    cells = np.zeros((4, 4, 5), bool)
+    cells[1:3, 1:3, 1:4] = True
+    cells[1, 2, 2] = cells[2, 1, 2] = False
+    mesh = cubes(cells)
+    before = topology.edge_report(mesh)
+    assert before.open == 0 and before.crowded == 1
+    done = repair(mesh, ["part-pinched"])
+    assert topology.edge_report(done.mesh).closed and len(topology.split(done.mesh)) == 1
+    assert topology.volume(done.mesh) == pytest.approx(topology.volume(mesh))
+
+
+def cubes(cells: np.ndarray) -> Mesh:
+    """The surface of unit cubes on a grid, corners shared."""
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+    sides = {(0, 0, -1): (0, 3, 2, 1), (0, 0, 1): (4, 5, 6, 7), (0, -1, 0): (0, 1, 5, 4), (0, 1, 0): (3, 7, 6, 2),
+             (-1, 0, 0): (0, 4, 7, 3), (1, 0, 0): (1, 2, 6, 5)}  # fmt: skip
+    quads = [
+        [tuple(np.array(cell) + corners[corner]) for corner in side]
+        for cell in np.argwhere(cells)
+        for step, side in sides.items()
+        if not cells[tuple(cell + step)]
+    ]
+    places = {place: number for number, place in enumerate(dict.fromkeys(p for quad in quads for p in quad))}
+    faces = [[places[quad[k]] for k in three] for quad in quads for three in ((0, 1, 2), (0, 2, 3))]
+    return Mesh(np.array(list(places), float), np.array(faces))

@@ -1,0 +1,289 @@
+"""A point cloud as one closed solid: strays dropped, normals oriented, a surface laid through the points or round them.
+
+Sources: screened Poisson reconstruction (Kazhdan and Hoppe, 2013) and the orientation of normals along a spanning tree
+(Hoppe et al., 1992), both as open3d has them. The wrap around the points is ours, after the idea of alpha wrapping
+(Portaneri et al., 2022): what a ball that rolls over the cloud cannot reach is inside, and the surface goes back
+towards the points by almost the ball's radius, so that it is closed whatever the points are, and thin parts stay.
+
+Poisson's surface is the finer one and is tried first; where it is not one solid that lies on the points, they are
+wrapped. Where that needs balls so large that the shape is a guess, the cloud is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from pipelines.core.errors import InputError
+from pipelines.core.types import Cloud, Finding, Mesh
+from pipelines.mesh import topology
+from pipelines.mesh.repair import Change, repair
+
+Method = Literal["auto", "poisson", "wrap"]
+FEWEST, MOST = 100, 2_000_000
+NEIGHBOURS = 12
+STRAY = 3.0  # standard deviations of the distance to its neighbours beyond which a point is a stray
+SHRED = 0.01  # share of the points below which a part of the cloud far from the rest is left out
+_REPAIRS = ("weld", "drop-degenerate", "orient", "close-holes", "part-pinched", "remove-inner-shells", "unite-bodies")
+_DEPTHS = (5, 8)  # of Poisson's octree
+_OFF, _OFF_SHARE = 4.0, 0.01  # spacings from the points, and the share of corners that may lie so far off
+_CRUMB = 0.02  # volume of a loose part over the largest one's below which it is dropped
+_RADII = (1.4, 1.9, 2.6, 3.5)  # of the rolling ball, in spacings
+_LARGEST = 0.1  # of the ball, in lengths of the cloud
+_BACK = 0.85  # share of the radius that the wrap goes back
+_CELLS = 120  # of the wrap's grid, along its longest side
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surfaced:
+    """A solid.
+
+    Attributes:
+        mesh: In the cloud's unit and frame; one closed, positively oriented shell.
+        method: ``poisson`` or ``wrap``.
+        strays: Points that were left out.
+        off: Mean distance of the kept points from the surface, in the cloud's longest side.
+        changes: What the repairs did.
+        findings: Warnings and notes.
+    """
+
+    mesh: Mesh
+    method: str
+    strays: int
+    off: float
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+
+
+def surface(cloud: Cloud, *, method: Method = "auto") -> Surfaced:
+    """Make a solid.
+
+    Args:
+        cloud: In any unit and frame; without normals they are estimated.
+        method: ``poisson`` or ``wrap`` alone, or ``auto``, see above.
+
+    Raises:
+        InputError: ``surface.points`` (too few or too many), ``surface.flat``, ``surface.open`` if no closed solid that
+            lies on the points was found, with what stood in the way.
+    """
+    points, normals, scale, middle = _normalised(cloud)
+    kept = _belonging(points)
+    strays = len(points) - int(kept.sum())
+    points = points[kept]
+    gap = spacing(points)
+    tried = []
+    for name in ("poisson", "wrap") if method == "auto" else (method,):
+        if name == "poisson":
+            directions = _oriented(points, gap) if normals is None else _smoothed(points, normals[kept])
+            found, reason = _checked(_poisson(points, directions, gap), points, gap)
+        else:
+            found, reason = _wrap(points, gap)
+        if found is None:
+            tried.append(f"{name}: {reason}")
+            continue
+        off = float(_distances(found.mesh, points).mean())
+        mesh = Mesh(found.mesh.vertices * scale + middle, found.mesh.faces)
+        return Surfaced(mesh, name, strays, off, found.changes, _findings(found, name, strays, off, tried))
+    raise InputError(
+        "surface.open", "No closed solid could be made of this cloud", seen="; ".join(tried),
+        remedy="Use more points, more pictures or another seed; or clean the cloud in a program for point clouds",
+    )  # fmt: skip
+
+
+def spacing(points: Floats) -> float:
+    """Mean distance of a point from its sixth neighbour: how coarse a cloud is."""
+    return float(KDTree(points).query(points, k=7)[0][:, 6].mean())
+
+
+@dataclass(frozen=True)
+class _Solid:
+    """A candidate: closed, one shell."""
+
+    mesh: Mesh
+    changes: tuple[Change, ...]
+    crumbs: int
+
+
+def _normalised(cloud: Cloud) -> tuple[Floats, Floats | None, float, Floats]:
+    points = np.asarray(cloud.points, np.float64)
+    if not FEWEST <= len(points) <= MOST:
+        raise InputError("surface.points", "A surface cannot be made of so many points", seen=len(points),
+                         remedy=f"{FEWEST} to {MOST}")  # fmt: skip
+    low, high = points.min(0), points.max(0)
+    scale = float((high - low).max())
+    points = (points - (low + high) / 2) / max(scale, 1e-30)
+    thinnest = np.sqrt(np.linalg.eigvalsh(np.cov(points.T))[0])
+    if scale <= 0 or thinnest < 1e-4:
+        raise InputError("surface.flat", "These points lie in a plane or in a line, and enclose nothing",
+                         seen=f"{thinnest:.2g} of the longest side thick",
+                         remedy="Use a cloud of a whole object")  # fmt: skip
+    normals = None if cloud.normals is None else np.asarray(cloud.normals, np.float64)
+    return points, normals, scale, (low + high) / 2
+
+
+def _belonging(points: Floats) -> NDArray[np.bool_]:
+    """Which points are no strays, and in no small part that lies far from the rest."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    tree = KDTree(points)
+    away = tree.query(points, k=min(NEIGHBOURS, len(points) - 1) + 1)[0][:, 1:].mean(1)
+    kept = away <= away.mean() + STRAY * away.std()
+    numbers = np.flatnonzero(kept)
+    pairs = KDTree(points[numbers]).query_pairs(2.5 * float(away[kept].mean()), output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(numbers), len(numbers)))
+    _, labels = connected_components(graph, directed=False)
+    sizes = np.bincount(labels)
+    kept[numbers[sizes[labels] < SHRED * len(points)]] = False
+    return kept
+
+
+def _smoothed(points: Floats, normals: Floats) -> Floats:
+    """Normals as means of those near by that agree: noise goes, edges and thin sheets stay."""
+    _, near = KDTree(points).query(points, k=NEIGHBOURS)
+    for _ in range(2):
+        around = normals[near]
+        weight = np.clip((around * normals[:, None]).sum(-1, keepdims=True), 0, None) ** 2
+        mean = (around * weight).sum(1)
+        length = np.linalg.norm(mean, axis=1, keepdims=True)
+        normals = np.where(length > 1e-9, mean / np.maximum(length, 1e-9), normals)
+    return normals
+
+
+def _oriented(points: Floats, gap: float) -> Floats:
+    """Estimated normals, all to the same side; which side is settled when the volume is known."""
+    import open3d
+
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    cloud.estimate_normals(open3d.geometry.KDTreeSearchParamHybrid(radius=2.5 * gap, max_nn=24))
+    cloud.orient_normals_consistent_tangent_plane(NEIGHBOURS)
+    normals = np.asarray(cloud.normals)
+    # Outward more often than not, seen from the middle: Poisson's inside has to be inside.
+    return normals if (normals * points).sum() >= 0 else -normals
+
+
+def _poisson(points: Floats, normals: Floats, gap: float) -> Mesh | None:
+    import open3d
+
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    cloud.normals = open3d.utility.Vector3dVector(normals)
+    depth = int(np.clip(np.ceil(np.log2(1.1 / gap)) + 1, *_DEPTHS))
+    # One thread: several add in an order of their own, and the same cloud gave other meshes.
+    made: Any = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
+        cloud, depth=depth, linear_fit=True, n_threads=1
+    )[0]
+    faces = np.asarray(made.triangles).astype(np.int64)
+    return Mesh(np.asarray(made.vertices, np.float64), faces) if len(faces) else None
+
+
+def _checked(mesh: Mesh | None, points: Floats, gap: float) -> tuple[_Solid | None, str]:
+    """The mesh as one closed solid that lies on the points, or why it is none."""
+    if mesh is None:
+        return None, "no surface"
+    repaired = repair(mesh, _REPAIRS)
+    mesh = repaired.mesh
+    report = topology.edge_report(mesh)
+    if not report.closed:
+        return None, f"{report.open} open, {report.crowded} crowded, {report.reversed} reversed edges"
+    shells = topology.split(mesh)
+    volumes = np.array([abs(topology.volume(shell)) for shell in shells])
+    largest = int(volumes.argmax())
+    loose = np.delete(volumes, largest)
+    if (loose > _CRUMB * volumes[largest]).any():
+        return None, f"{1 + int((loose > _CRUMB * volumes[largest]).sum())} separate parts"
+    mesh = shells[largest]
+    if topology.volume(mesh) <= 0:
+        return None, "inside out"
+    far = float((KDTree(points).query(mesh.vertices)[0] > _OFF * gap).mean())
+    if far > _OFF_SHARE:
+        return None, f"{100 * far:.0f} % of the surface is far from any point"
+    missed = float((_distances(mesh, points) > _OFF * gap).mean())
+    if missed > _OFF_SHARE:
+        return None, f"{100 * missed:.0f} % of the points are far from the surface"
+    return _Solid(mesh, repaired.changes, len(shells) - 1), ""
+
+
+def _wrap(points: Floats, gap: float) -> tuple[_Solid | None, str]:
+    """The wrap with the smallest ball that gives one solid."""
+    reason = "the points are too far apart"
+    for factor in _RADII:
+        radius = factor * gap
+        if radius > _LARGEST:
+            break
+        found, reason = _checked(wrapped(points, radius), points, max(gap, radius))
+        if found is not None:
+            return found, ""
+        reason += f" with balls of {radius:.3f} of its length"
+    return None, reason
+
+
+def wrapped(points: Floats, radius: float) -> Mesh | None:
+    """Wrap points.
+
+    Args:
+        points: (N, 3), their longest side about 1.
+        radius: Of the rolling ball.
+
+    Returns:
+        Closed surfaces, each around a part that the ball cannot pass; None if there are none.
+    """
+    from skimage import measure
+
+    low, high = points.min(0) - 2.2 * radius, points.max(0) + 2.2 * radius
+    step = max(float((high - low).max()) / _CELLS, radius / 4)
+    shape = tuple(int(n) for n in np.ceil((high - low) / step) + 1)
+    away = _field(points, (points - low) / step, shape, low, step, radius)
+    parts, _ = ndimage.label(away > radius)
+    outside = parts == parts[0, 0, 0]
+    # Only what is outside counts: rooms that the ball cannot reach are filled.
+    rim, _, _, _ = measure.marching_cubes(np.where(outside, away, np.minimum(away, 0.999 * radius)), radius)
+    depth = _field(rim * step + low, rim, shape, low, step, _BACK * radius) * np.where(outside, -1, 1)
+    if depth.max() <= _BACK * radius:
+        return None
+    vertices, faces, _, _ = measure.marching_cubes(depth, _BACK * radius)
+    return Mesh(vertices.astype(np.float64) * step + low, faces[:, ::-1].astype(np.int64))
+
+
+def _field(
+    points: Floats, cells: Floats, shape: tuple[int, ...], low: Floats, step: float, level: float
+) -> NDArray[np.float64]:
+    """Distances of a grid's corners from points: exact where they are near ``level``, elsewhere to a step or two."""
+    empty = np.ones(shape, bool)
+    empty[tuple(np.round(cells).astype(int).clip(0, np.array(shape) - 1).T)] = False
+    away = ndimage.distance_transform_edt(empty) * step
+    band = np.abs(away - level) < 2.5 * step
+    away[band] = KDTree(points).query(np.argwhere(band) * step + low)[0]
+    return away
+
+
+def _distances(mesh: Mesh, points: Floats) -> NDArray[np.float32]:
+    """(N,) distances of points from a mesh."""
+    return topology.scene(mesh).compute_distance(topology.tensor(points.astype(np.float32))).numpy()
+
+
+def _findings(found: _Solid, method: str, strays: int, off: float, tried: list[str]) -> tuple[Finding, ...]:
+    findings = []
+    if strays:
+        findings.append(Finding("surface.strays", "info", f"{strays} stray points were left out"))
+    if method == "wrap" and tried:
+        findings.append(Finding(
+            "surface.wrapped", "info",
+            f"The points were wrapped, which rounds edges: a surface through them is no solid ({tried[0]})",
+            "More points give a sharper one",
+        ))  # fmt: skip
+    if found.crumbs:
+        findings.append(Finding("surface.crumbs", "info", f"{found.crumbs} small loose parts were left out"))
+    if off > 0.02:
+        findings.append(Finding(
+            "surface.off", "warning",
+            f"The surface lies {100 * off:.1f} % of the object's length from the points on average",
+            "Look at it before it is printed",
+        ))  # fmt: skip
+    return tuple(findings)
