@@ -22,12 +22,13 @@ def ball(count: int = 2000, radius: float = 0.5, seed: int = 0) -> tuple[np.ndar
 @pytest.mark.parametrize("method", ["poisson", "wrap"])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_ball_becomes_a_ball(method: str, known: bool) -> None:
-    points, normals = ball()
+    points, normals = ball(4000)
     found = surface(Cloud(points * 7 + 3, None, normals if known else None), method=method)  # type: ignore[arg-type]
     report, volume = topology.edge_report(found.mesh), topology.volume(found.mesh)
     assert report.closed and len(topology.split(found.mesh)) == 1 and found.method == method
     assert volume == pytest.approx(4 / 3 * np.pi * 3.5**3, rel=0.12)
-    assert found.mesh.vertices.mean(0) == pytest.approx([3, 3, 3], abs=0.1) and found.off < 0.02
+    middle = (found.mesh.vertices.min(0) + found.mesh.vertices.max(0)) / 2
+    assert middle == pytest.approx([3, 3, 3], abs=0.1) and found.off < 0.02
 
 
 @pytest.mark.parametrize("category", ["chair", "table", "shelf", "vase", "plane"])
