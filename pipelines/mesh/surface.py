@@ -242,7 +242,8 @@ def wrapped(points: Floats, radius: float) -> Mesh | None:
     step = max(float((high - low).max()) / _CELLS, radius / 4)
     shape = tuple(int(n) for n in np.ceil((high - low) / step) + 1)
     away = _field(points, (points - low) / step, shape, low, step, radius)
-    parts, _ = ndimage.label(away > radius)
+    labelled: Any = ndimage.label(away > radius)
+    parts = labelled[0]
     outside = parts == parts[0, 0, 0]
     # Only what is outside counts: rooms that the ball cannot reach are filled.
     rim, _, _, _ = measure.marching_cubes(np.where(outside, away, np.minimum(away, 0.999 * radius)), radius)
@@ -259,7 +260,7 @@ def _field(
     """Distances of a grid's corners from points: exact where they are near ``level``, elsewhere to a step or two."""
     empty = np.ones(shape, bool)
     empty[tuple(np.round(cells).astype(int).clip(0, np.array(shape) - 1).T)] = False
-    away = ndimage.distance_transform_edt(empty) * step
+    away: NDArray[np.float64] = np.asarray(ndimage.distance_transform_edt(empty)) * step
     band = np.abs(away - level) < 2.5 * step
     away[band] = KDTree(points).query(np.argwhere(band) * step + low)[0]
     return away
