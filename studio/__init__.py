@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studio.api import building, check, parse, pose, tryon
+    from studio.api import building, check, cloud, parse, pose, surface, tryon
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "building", "check", "parse", "pose", "tryon"]
+__all__ = ["__version__", "building", "check", "cloud", "parse", "pose", "surface", "tryon"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("building", "check", "tryon", "pose", "parse"):
+    if name in __all__:
         from studio import api
 
         return getattr(api, name)

@@ -117,3 +117,16 @@ def building(
     The print passport is ``artefact.sidecar.receipt["passport"]``.
     """
     return _default().make("building", {"sketch": sketch}, output, seed=seed, force=force, **values)
+
+
+def cloud(
+    *photos: str | Path, output: str | Path | None = None, seed: int = 0, force: bool = False, **values: Any
+) -> Artefact:
+    """Make a point cloud from one to eight pictures of an object; ``values`` are the settings of ``cloud``."""
+    files = {f"view{number}": photo for number, photo in enumerate(photos, 1)}
+    return _default().make("cloud", files, output, seed=seed, force=force, **values)
+
+
+def surface(cloud: str | Path, output: str | Path | None = None, *, force: bool = False, **values: Any) -> Artefact:
+    """Make one closed solid of a point cloud; ``values`` are the settings of ``surface`` (height_mm, method, ...)."""
+    return _default().make("surface", {"cloud": cloud}, output, force=force, **values)

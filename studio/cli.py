@@ -16,18 +16,30 @@ from typing import Any
 import typer
 
 from studio import errors
-from studio.commands import building, checking, data, files, learning, machine, making, proving, queueing, weighing
+from studio.commands import (
+    building,
+    checking,
+    cloud,
+    data,
+    files,
+    learning,
+    machine,
+    making,
+    proving,
+    queueing,
+    weighing,
+)
 
 app = typer.Typer(
     name="studio",
-    help="Try-on pictures and printable buildings on your own computer. Every result carries the recipe that made it.",
+    help="Try-on pictures, printable buildings and point clouds on your own computer. Every result carries its recipe.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # rich costs a tenth of a second on every --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (making, building, files, checking, proving, learning, machine):
+for group in (making, building, cloud, files, checking, proving, learning, machine):
     group.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(weighing.app, name="weights")

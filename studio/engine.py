@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.core.errors import Cancelled, WeightsError
 from pipelines.core.types import Finding
-from studio import __version__, credentials, media, meshes, recipe, registry, weights
+from studio import __version__, clouds, credentials, media, meshes, recipe, registry, weights
 from studio.errors import UsageError
 from studio.recipe import InputRef, Recipe
 from studio.settings import Settings
@@ -60,7 +60,7 @@ class Draft:
 
     Attributes:
         recipe: The recipe.
-        inputs: Slot -> decoded array or mesh.
+        inputs: Slot -> decoded array, mesh or cloud.
         weights: Name -> what was found.
         findings: Of reading the inputs.
         differences: What is not as the recipe says (only after `Engine.reopen`).
@@ -178,12 +178,15 @@ class Engine:
                 inputs[slot.name] = media.decode_mask(data[slot.name], name, size, max_megapixels=limit)
             elif slot.role == "mesh":
                 inputs[slot.name] = meshes.decode(data[slot.name], name)
+            elif slot.role == "cloud":
+                inputs[slot.name] = clouds.decode(data[slot.name], name)
             elif slot.role == "sketch" and media.is_svg(data[slot.name], name):
                 from pipelines.vitruvio.sketch import from_svg
 
                 inputs[slot.name] = from_svg(data[slot.name])
             else:
-                inputs[slot.name], info = media.decode(data[slot.name], name, max_megapixels=limit)
+                view = slot.role == "view"
+                inputs[slot.name], info = media.decode(data[slot.name], name, max_megapixels=limit, keep_alpha=view)
                 findings += info.findings
         return inputs, tuple(findings)
 

@@ -93,16 +93,19 @@ def _too_large(seen: str, limit: str) -> InputError:
     )
 
 
-def decode(data: bytes, name: str, *, max_megapixels: float = 120.0) -> tuple[Image, MediaInfo]:
+def decode(
+    data: bytes, name: str, *, max_megapixels: float = 120.0, keep_alpha: bool = False
+) -> tuple[Image, MediaInfo]:
     """Decode a photograph.
 
     Args:
         data: The file's bytes.
         name: For messages.
         max_megapixels: Larger pictures are refused by their header.
+        keep_alpha: Give a partly transparent picture a fourth channel, instead of laying it over white.
 
     Returns:
-        (H, W, 3) uint8 sRGB, upright, alpha over white; and what the file was.
+        (H, W, 3) uint8 sRGB, upright, alpha over white, or (H, W, 4) uint8; and what the file was.
 
     Raises:
         InputError: ``input.not-a-picture``, ``input.too-large``, ``input.too-small``, ``input.damaged`` or
@@ -126,7 +129,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float = 120.0) -> tuple[Im
             frames = getattr(picture, "n_frames", 1)
             picture.load()
             orientation = _orientation(picture)
-            upright, profile = _to_rgb(_turn(picture, orientation), name, findings)
+            upright, profile = _to_rgb(_turn(picture, orientation), name, findings, keep_alpha)
         array = np.ascontiguousarray(np.asarray(upright, dtype=np.uint8))
     except (InputError, MemoryError):
         raise
@@ -217,8 +220,8 @@ def _turn(picture: Pillow.Image, orientation: int) -> Pillow.Image:
     return turned
 
 
-def _to_rgb(picture: Pillow.Image, name: str, findings: list[Finding]) -> tuple[Pillow.Image, str]:
-    """Any mode to RGB in sRGB, alpha over white."""
+def _to_rgb(picture: Pillow.Image, name: str, findings: list[Finding], keep_alpha: bool) -> tuple[Pillow.Image, str]:
+    """Any mode to RGB in sRGB, alpha over white or, where it is to be kept and not all opaque, to RGBA."""
     from PIL import Image as Pillow
 
     profile_bytes = picture.info.get("icc_profile")
@@ -236,7 +239,9 @@ def _to_rgb(picture: Pillow.Image, name: str, findings: list[Finding]) -> tuple[
         low, high = alpha.getextrema()
         if high == 0:
             raise InputError("input.transparent", "This picture is fully transparent", seen=name, remedy="Use another")
-        if low < 255:  # type: ignore[operator]
+        if low < 255 and keep_alpha:  # type: ignore[operator]
+            picture.putalpha(alpha)
+        elif low < 255:  # type: ignore[operator]
             white = Pillow.new("RGB", picture.size, (255, 255, 255))
             white.paste(picture, mask=alpha)
             picture = white

@@ -95,10 +95,18 @@ def corners(data: bytes, name: str, size: int) -> list[Image]:
     Returns:
         Two (size, size, 3) uint8.
     """
+    return _looks(decode(data, name), size)
+
+
+def look(printed: Mesh, size: int) -> Image:
+    """A picture of a print in millimetres from the corner that `corners` shows first, (size, size, 3) uint8."""
+    return _looks(printed, size)[0]
+
+
+def _looks(printed: Mesh, size: int) -> list[Image]:
     from pipelines.mesh import picture, topology
     from pipelines.synthetic.hidden_lines import Camera
 
-    printed = decode(data, name)
     low, high = printed.vertices.min(0), printed.vertices.max(0)
     placed = (printed.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)
     mesh = Mesh(topology.y_up(placed), printed.faces)

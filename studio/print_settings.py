@@ -46,26 +46,13 @@ class RepairSettings(_Settings):
     require_printable: bool = Field(default=False, description="Fail unless the passport says printable")
 
 
-class BuildingSettings(_Settings):
-    """Settings of ``building``. At most one of longest_mm, height_mm and scale; without any, longest_mm is 100."""
+class SizedSettings(_Settings):
+    """Size and printer. At most one of longest_mm, height_mm and scale; without any, longest_mm is 100."""
 
-    view: tuple[Azimuth, Elevation] | None = Field(
-        default=None, description="Camera: azimuth and elevation in degrees; None: found from the drawing"
-    )
-    variant: int = Field(default=0, ge=0, le=99, description="Which of the readings of the sketch, 0 is the likeliest")
-    straighten: bool = Field(default=True, description="Snap walls upright and surfaces flat where the drawing allows")
-    detail: int = Field(default=2, ge=1, le=3, description="Resolution of the surface, 1 coarse to 3 fine")
-    threshold: float | None = Field(
-        default=None,
-        ge=0.01,
-        le=0.99,
-        allow_inf_nan=False,
-        description="Probability that counts as inside; None: that of the weights",
-    )
     longest_mm: float | None = Field(default=None, description="Longest side of the print in mm")
     height_mm: float | None = Field(default=None, description="Height of the print in mm")
     scale: float | None = Field(default=None, description="N of the scale 1:N; needs real_height_m")
-    real_height_m: float | None = Field(default=None, description="Height of the real building in m; only with scale")
+    real_height_m: float | None = Field(default=None, description="Height of the real thing in m; only with scale")
     profile: Printer = Field(default="generic", description="Printer that the print is judged for")
     require_printable: bool = Field(default=False, description="Fail unless the passport says printable")
     faces: Faces = None
@@ -79,7 +66,7 @@ class BuildingSettings(_Settings):
         return values
 
     @model_validator(mode="after")
-    def _one_size(self) -> BuildingSettings:
+    def _one_size(self) -> SizedSettings:
         given = {name: getattr(self, name) for name in ("longest_mm", "height_mm", "scale", "real_height_m")}
         given = {name: value for name, value in given.items() if value is not None}
         if len(given.keys() - {"real_height_m"}) != 1 or ("scale" in given) != ("real_height_m" in given):
@@ -113,4 +100,30 @@ class BuildingSettings(_Settings):
             return f"longest side {self.longest_mm:g} mm"
         if self.height_mm is not None:
             return f"height {self.height_mm:g} mm"
-        return f"scale 1:{self.scale:g} of a building {self.real_height_m:g} m high"
+        return f"scale 1:{self.scale:g} of {self.real_height_m:g} m of height"
+
+
+class BuildingSettings(SizedSettings):
+    """Settings of ``building``."""
+
+    view: tuple[Azimuth, Elevation] | None = Field(
+        default=None, description="Camera: azimuth and elevation in degrees; None: found from the drawing"
+    )
+    variant: int = Field(default=0, ge=0, le=99, description="Which of the readings of the sketch, 0 is the likeliest")
+    straighten: bool = Field(default=True, description="Snap walls upright and surfaces flat where the drawing allows")
+    detail: int = Field(default=2, ge=1, le=3, description="Resolution of the surface, 1 coarse to 3 fine")
+    threshold: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=0.99,
+        allow_inf_nan=False,
+        description="Probability that counts as inside; None: that of the weights",
+    )
+
+
+class SurfaceSettings(SizedSettings):
+    """Settings of ``surface``."""
+
+    method: Literal["auto", "poisson", "wrap"] = Field(
+        default="auto", description="Through the points, around them, or the first where it gives one solid"
+    )

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core.types import Finding, Image, Mask, Mesh, OnStep
-from studio import disk, meshes
-from studio.building_settings import BuildingSettings, PassportSettings, RepairSettings
+from pipelines.core.types import Cloud, Finding, Image, Mask, Mesh, OnStep
+from studio import clouds, disk, meshes
 from studio.errors import UsageError
+from studio.print_settings import BuildingSettings, PassportSettings, RepairSettings, SurfaceSettings
 from studio.recipe import Recipe, bad
+
+MOST_VIEWS = 8  # pictures of one object
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,14 @@ class Slot:
 
     Attributes:
         name: Key in the recipe.
-        role: ``photo``, ``mask`` (it has the size of the slot ``person``), ``sketch`` (a picture or an SVG drawing) or
-            ``mesh``.
+        role: ``photo``, ``mask`` (it has the size of the slot ``person``), ``sketch`` (a picture or an SVG drawing),
+            ``view`` (a picture whose transparency is kept), ``mesh`` or ``cloud``.
         title: For people.
         required: Whether it must be given.
     """
 
     name: str
-    role: Literal["photo", "mask", "sketch", "mesh"]
+    role: Literal["photo", "mask", "sketch", "view", "mesh", "cloud"]
     title: str
     required: bool = True
 
@@ -40,8 +42,8 @@ class Call:
     """What a runner gets.
 
     Attributes:
-        inputs: Slot -> (H, W, 3) uint8 sRGB photo or sketch, (H, W) uint8 mask, or Mesh (millimetres, z up); optional
-            slots that were not given are absent.
+        inputs: Slot -> (H, W, 3) uint8 sRGB photo or sketch, (H, W, 3 or 4) uint8 view, (H, W) uint8 mask, Mesh
+            (millimetres, z up) or Cloud (as the file has it, z up); optional slots that were not given are absent.
         settings: The kind's settings model.
         seed: Of every random draw.
         load: ``(class path, weights name) -> pipeline``; loaded pipelines stay warm.
@@ -73,10 +75,11 @@ class Product:
     """What a runner returns.
 
     Attributes:
-        pixels: (H, W, 3) uint8, or (H, W) uint8 grey or palette indices; None for a document or a mesh.
+        pixels: (H, W, 3) uint8, or (H, W) uint8 grey or palette indices; None for anything else.
         palette: RGB values of the palette indices, or None.
-        document: JSON-ready answer; None for a picture or a mesh.
+        document: JSON-ready answer; None for anything else.
         mesh: Millimetres, z up, base on z = 0, coordinates as float32 holds them; None for anything else.
+        cloud: z up, base on z = 0, longest side 1; None for anything else.
         title: Of a mesh, for the formats that have one.
         preview: (H, W, 3) uint8 picture of what is no picture itself, or None.
         edit: Declared edit, for results that change a photo.
@@ -90,6 +93,7 @@ class Product:
     palette: list[int] | None = None
     document: dict[str, Any] | None = None
     mesh: Mesh | None = None
+    cloud: Cloud | None = None
     title: str = ""
     preview: Image | None = None
     edit: Edit | None = None
@@ -133,6 +137,21 @@ class SketchSettings(_Settings):
 
 class CheckSettings(_Settings):
     """Settings of ``check``: none."""
+
+
+class CutoutSettings(_Settings):
+    """Settings of ``cutout``: none."""
+
+
+class CloudSettings(_Settings):
+    """Settings of ``cloud``."""
+
+    points: int = Field(default=4096, ge=512, le=16_384, description="Points of the cloud")
+    steps: int = Field(default=20, ge=2, le=200, description="Steps from noise to the cloud")
+    sampler: Literal["dpm-solver++", "ddim", "ddpm"] = Field(default="dpm-solver++", description="How steps are taken")
+    guidance: float = Field(
+        default=1.0, ge=0, le=10, allow_inf_nan=False, description="1 follows the pictures as learnt, more exaggerates"
+    )
 
 
 @dataclass(frozen=True)
@@ -200,6 +219,10 @@ _PERSON = Slot("person", "photo", "photo of the person")
 _GARMENT = Slot("garment", "photo", "photo of the garment")
 _SKETCH = Slot("sketch", "sketch", "sketch of a building, a picture or SVG")
 _MESH = Slot("mesh", "mesh", "mesh file in millimetres")
+_VIEWS = tuple(
+    Slot(f"view{number}", "view", "picture of the object" if number == 1 else "another picture of it", number == 1)
+    for number in range(1, MOST_VIEWS + 1)
+)
 _TRYON = ("viton-hd", "parsing", "pose", "garment")
 
 KINDS: dict[str, Kind] = {
@@ -282,6 +305,39 @@ KINDS: dict[str, Kind] = {
             "studio.runners.building:plan",
             ("png",),
             Origin("algorithmicallyEnhanced", "sketch"),
+        ),
+        Kind(
+            "cloud",
+            "A coloured point cloud of an object, from one or several pictures of it",
+            CloudSettings,
+            _VIEWS,
+            ("diffpoint",),
+            ("diffpoint",),
+            "studio.runners.cloud:run",
+            clouds.FORMATS,
+            Origin("trainedAlgorithmicMedia"),
+        ),
+        Kind(
+            "cutout",
+            "What a cloud would be made of: the object cut out of a picture, to check before",
+            CutoutSettings,
+            (Slot("view", "view", "picture of the object"),),
+            ("diffpoint",),
+            ("diffpoint",),
+            "studio.runners.cloud:plan",
+            ("png",),
+            Origin("algorithmicallyEnhanced", "view"),
+        ),
+        Kind(
+            "surface",
+            "One closed, printable solid from a point cloud",
+            SurfaceSettings,
+            (Slot("cloud", "cloud", "point cloud"),),
+            (),
+            (),
+            "studio.runners.cloud:surface",
+            meshes.FORMATS,
+            Origin("algorithmicallyEnhanced", "cloud"),
         ),
         Kind(
             "passport",
@@ -374,6 +430,8 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def default_name(row: Kind, files: Mapping[str, str | Path]) -> str:
-    """A file name for a result nobody named: the stems of its inputs but masks, joined."""
-    stems = [Path(files[slot.name]).stem for slot in row.slots if slot.role != "mask" and slot.name in files]
+    """A file name for a result nobody named: the stems of its inputs joined, but masks and views after the first."""
+    left = ("mask", "view")
+    named = [slot for slot in row.slots if slot.name in files and (slot.role not in left or slot is row.slots[0])]
+    stems = [Path(files[slot.name]).stem for slot in named]
     return disk.shorten("-".join([*stems, *([] if row.name == "tryon" else [row.name])]), 120) or row.name

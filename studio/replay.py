@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import InputError, PipelineError, WeightsError
-from pipelines.core.types import Mesh
-from studio import media, meshes, registry, sealing, sidecar, store, targets
+from pipelines.core.types import Cloud, Mesh
+from studio import clouds, media, meshes, registry, sealing, sidecar, store, targets
 from studio.engine import Engine, OnProgress
 from studio.errors import UsageError, visible
 from studio.sidecar import Sidecar
+
+_WHAT = {Mesh: "the triangles", Cloud: "the points", dict: "the document"}
 
 
 def explain(engine: Engine, path: Path) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def explain(engine: Engine, path: Path) -> dict[str, Any]:
     seal, notes = sidecar.read(path)
     shown = _content(path, seal)
     if shown is None or sealing.content_hash(shown) != seal.output.pixels_sha256:
-        what = "the triangles" if seal.output.format in meshes.FORMATS else "the pixels"
+        what = _WHAT.get(type(shown), "the pixels")
         notes = [*notes, f"{what} are not those that were written: the file was changed since"]
     missing: list[str] = []
     differences: list[str] = []
@@ -51,8 +53,8 @@ def explain(engine: Engine, path: Path) -> dict[str, Any]:
 def _content(path: Path, seal: Sidecar) -> Any:
     """What the file shows, or None if it can no longer be read as what it claims to be."""
     data = media.read_bytes(path)
-    if seal.output.format in meshes.FORMATS:
-        return meshes.content(data, seal.output.format)  # refuses what is damaged or too large
+    if seal.output.format in (*meshes.FORMATS, *clouds.FORMATS):
+        return sealing.content(data, seal.output.format)  # refuses what is damaged or too large
     if seal.output.format != "json":
         media.decode(data, path.name, max_megapixels=178.0)  # untrusted: bounds and damage are checked here
     try:
@@ -135,11 +137,13 @@ def _compare(then: Any, now: Any) -> dict[str, Any]:
 
     if isinstance(then, Mesh) and isinstance(now, Mesh):
         return meshes.compare(then, now)
+    if isinstance(then, Cloud) and isinstance(now, Cloud):
+        return clouds.compare(then, now)
     if isinstance(then, dict) or isinstance(now, dict) or then is None:
         same = then == now
         return {"same": same, "text": "the same document" if same else "another document"}
-    if isinstance(then, Mesh) or isinstance(now, Mesh):
-        return {"same": False, "text": "a mesh and a picture"}
+    if isinstance(then, (Mesh, Cloud)) or isinstance(now, (Mesh, Cloud)):
+        return {"same": False, "text": "another kind of file"}
     if then.shape != now.shape:
         return {
             "same": False,

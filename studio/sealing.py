@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.core.types import Mesh
-from studio import meshes, pictures, provenance, registry, sidecar
+from pipelines.core.types import Cloud, Mesh
+from studio import clouds, meshes, pictures, provenance, registry, sidecar
 from studio.certificates import Signing
 from studio.provenance import Ingredient, Relationship, Sealed
 from studio.recipe import InputRef, Recipe
@@ -23,6 +23,8 @@ def encode(product: Product, format: str, quality: int) -> bytes:
     if product.mesh is not None:
         passport = product.receipt.get("passport")
         return meshes.encode(product.mesh, format, passport=passport, title=product.title)
+    if product.cloud is not None:
+        return clouds.encode(product.cloud, format)
     return pictures.encode(product.pixels, format, quality=quality, palette=product.palette)
 
 
@@ -31,7 +33,9 @@ def _document_text(document: dict[str, Any]) -> str:
 
 
 def content(body: bytes, format: str) -> Any:
-    """What a file shows: its decoded pixels, its mesh, or its document without sidecar."""
+    """What a file shows: its decoded pixels, its mesh or cloud, or its document without sidecar."""
+    if clouds.holds(body, format):
+        return clouds.content(body, format)
     if format in meshes.FORMATS:
         return meshes.content(body, format)
     if format != "json":
@@ -47,6 +51,8 @@ def content_hash(shown: Any) -> str:
         return hashlib.sha256(_document_text(shown).encode()).hexdigest()
     if isinstance(shown, Mesh):
         return meshes.hash_mesh(shown)
+    if isinstance(shown, Cloud):
+        return clouds.hash_cloud(shown)
     return sidecar.hash_pixels(shown)
 
 
@@ -98,6 +104,8 @@ def embed(body: bytes, format: str, seal: Sidecar) -> bytes:
     if format == "json":
         document = {**json.loads(body), pictures.SIDECAR_KEY: json.loads(seal.text())}
         return (json.dumps(document, indent=1) + "\n").encode()
+    if clouds.holds(body, format):
+        return clouds.embed(body, format, seal.text())
     if format in meshes.FORMATS:
         return meshes.embed(body, format, seal.text())
     return pictures.embed(body, format, seal.text())
@@ -145,26 +153,28 @@ def beside(seal: Sidecar, sealed: Sealed) -> Sidecar:
     return seal.model_copy(update={"output": seal.output.model_copy(update=whole)})
 
 
-def mesh_as(data: bytes, seal: Sidecar, format: str) -> tuple[bytes, Sidecar]:
-    """A mesh of ours in another format, with its sidecar inside: what a rerun into that format would write.
+def converted(data: bytes, seal: Sidecar, format: str) -> tuple[bytes, Sidecar]:
+    """A mesh or cloud of ours in another format, with its sidecar inside: what a rerun into that format would write.
 
     Args:
         data: The file.
         seal: Its sidecar.
-        format: One of studio/meshes.py.
+        format: One of studio/meshes.py, or of studio/clouds.py.
 
     Returns:
         The file, not yet signed, and its sidecar.
 
     Raises:
-        InputError: ``mesh.*`` if the file is damaged.
+        InputError: ``mesh.*`` or ``cloud.*`` if the file is damaged.
         PipelineError: ``mesh.needs-extra`` for IFC without its library.
     """
     if seal.output.format == format:
         return data, seal
     meshes.check(format)
-    mesh = meshes.rounded(meshes.content(data, seal.output.format))
-    product = Product(mesh=mesh, receipt=seal.receipt, title=seal.recipe.kind.capitalize())
+    shown = content(data, seal.output.format)
+    mesh = meshes.rounded(shown) if isinstance(shown, Mesh) else None
+    cloud = shown if isinstance(shown, Cloud) else None
+    product = Product(mesh=mesh, cloud=cloud, receipt=seal.receipt, title=seal.recipe.kind.capitalize())
     body = encode(product, format, seal.output.quality)
     new = seal_of(product, body, seal.recipe, {}, seal.environment, format, seal.output.quality)
     return embed(body, format, new), new

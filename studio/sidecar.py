@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import InputError
-from studio import __version__, media, meshes, pictures
+from studio import __version__, clouds, media, meshes, pictures
 from studio.recipe import Recipe, Sha256, bad, read_json
 
 SCHEMA = "studio.sidecar/1"
@@ -23,12 +23,12 @@ class Output(BaseModel):
     """The file that belongs to a sidecar.
 
     Attributes:
-        format: ``png``, ``jpeg``, ``webp``, ``mp4``, ``json``, or one of studio/meshes.py.
+        format: ``png``, ``jpeg``, ``webp``, ``mp4``, ``json``, or one of studio/meshes.py and studio/clouds.py.
         quality: JPEG quality.
         width: Pixels; 0 for what is no picture.
         height: Pixels; 0 for what is no picture.
         pixels_sha256: Of the array that decoding the file gives; for JSON, of the document's canonical text; for a
-            mesh, of its corners and triangles.
+            mesh, of its corners and triangles; for a cloud, of its points, colours and normals.
         sha256: Of the whole file; only beside the file, which cannot hold its own hash.
         bytes: Its size; only beside the file.
         manifest_sha256: Of its C2PA manifest, in the file or beside it; only beside the file.
@@ -36,7 +36,7 @@ class Output(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: Literal["png", "jpeg", "webp", "mp4", "json", "3mf", "stl", "obj", "ply", "glb", "ifc"]
+    format: Literal["png", "jpeg", "webp", "mp4", "json", "3mf", "stl", "obj", "ply", "glb", "ifc", "xyz", "las", "laz"]
     quality: int = Field(default=95, ge=1, le=100)
     width: int = Field(default=0, ge=0, le=10**6)
     height: int = Field(default=0, ge=0, le=10**6)
@@ -114,7 +114,7 @@ def read(path: Path) -> tuple[Sidecar, list[str]]:
     """The sidecar of a file of ours, from inside it or from beside it.
 
     Args:
-        path: A picture, mesh or JSON document that the studio made.
+        path: A picture, mesh, cloud or JSON document that the studio made.
 
     Returns:
         The sidecar, and what does not agree between file and sidecar (empty when all is as it was written).
@@ -147,10 +147,10 @@ def read(path: Path) -> tuple[Sidecar, list[str]]:
 
 
 def embedded(data: bytes) -> str | None:
-    """The sidecar text inside a file of ours (picture, mesh or JSON document), or None."""
-    held_by_mesh = meshes.embedded_sidecar(data)
-    if held_by_mesh is not None:
-        return held_by_mesh
+    """The sidecar text inside a file of ours (picture, mesh, cloud or JSON document), or None."""
+    held = meshes.embedded_sidecar(data) or clouds.embedded_sidecar(data)
+    if held is not None:
+        return held
     if data[:1] in (b"{", b"[", b" ", b"\n"):
         document = read_json(data, limit=64 * 1024 * 1024)
         held = document.get(pictures.SIDECAR_KEY) if isinstance(document, dict) else None

@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio import disk, meshes, pictures
+from studio import clouds, disk, meshes, pictures
 from studio.errors import UsageError
 
 SUFFIX_OF = {
     "png": ".png", "jpeg": ".jpg", "webp": ".webp", "json": ".json",
-    **{name: suffix for suffix, name in meshes.SUFFIXES.items()},
+    **{name: suffix for suffix, name in {**meshes.SUFFIXES, **clouds.SUFFIXES}.items()},
 }  # fmt: skip
-FORMAT_OF = {**pictures.SUFFIXES, ".json": "json", **meshes.SUFFIXES}
+FORMAT_OF = {**pictures.SUFFIXES, ".json": "json", **meshes.SUFFIXES, **clouds.SUFFIXES}
 
 
 @dataclass(frozen=True)

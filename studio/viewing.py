@@ -1,4 +1,4 @@
-"""A mesh as the page's viewer takes it: raw arrays that need no library to read."""
+"""Meshes and clouds as the page's viewers take them: raw arrays that need no library to read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.types import Mesh
+from pipelines.core.types import Cloud, Mesh
 
 LAYER = "view"  # name of the layer that holds it
 THICKEST = 1e4  # millimetres; stands for "no other side was found"
@@ -34,5 +34,32 @@ def pack(mesh: Mesh, thickness: NDArray[np.float32]) -> bytes:
         (mesh.vertices, "<f4"),
         (np.minimum(thickness, THICKEST), "<f4"),
         (mesh.faces, "<u4"),
+    )
+    return b"".join(np.ascontiguousarray(values, dtype=kind).tobytes() for values, kind in parts)
+
+
+def pack_cloud(cloud: Cloud, steps: NDArray[np.float16], alone: tuple[NDArray[np.float32], ...]) -> bytes:
+    """Return a cloud, how it came about and what each picture alone gives, as bytes.
+
+    Args:
+        cloud: y up, longest side 1, middle at the origin; with colours.
+        steps: (S, M, 3), the estimate after each step.
+        alone: For each picture (M, 3), or nothing.
+
+    Returns:
+        Little endian: numbers of points N, of steps S, of points M in each of them, of pictures V (4 uint32); places
+        (N x 3 float32), steps (S x M x 3 float32), pictures' clouds (V x M x 3 float32), colours (N x 3 uint8).
+
+    Raises:
+        ValueError: If the cloud has no colours.
+    """
+    if cloud.colours is None:
+        raise ValueError("this viewer shows clouds with colours")
+    parts: tuple[tuple[Any, str], ...] = (
+        ((len(cloud.points), len(steps), steps.shape[1], len(alone)), "<u4"),
+        (cloud.points, "<f4"),
+        (steps, "<f4"),
+        *((each, "<f4") for each in alone),
+        (cloud.colours, "u1"),
     )
     return b"".join(np.ascontiguousarray(values, dtype=kind).tobytes() for values, kind in parts)

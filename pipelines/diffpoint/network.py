@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -90,8 +91,8 @@ class PatchEncoder(nn.Module):
         b, g, k, _ = patches.shape
         # Convolutions over one place are matrix products: so written, a third of the time. What the whole patch adds to
         # each of its points is the same for all, and computed once.
-        conv1, norm1, _, conv2 = self.first_conv
-        conv3, norm3, _, conv4 = self.second_conv
+        conv1, norm1, _, conv2 = cast(tuple[nn.Conv1d, nn.BatchNorm1d, nn.ReLU, nn.Conv1d], tuple(self.first_conv))
+        conv3, norm3, _, conv4 = cast(tuple[nn.Conv1d, nn.BatchNorm1d, nn.ReLU, nn.Conv1d], tuple(self.second_conv))
         each = _product(conv2, F.relu(norm1(_product(conv1, patches.reshape(b * g * k, 3)))))
         width = each.shape[1]
         whole = F.linear(each.view(b * g, k, width).amax(1), conv3.weight[:, :width, 0])
@@ -99,7 +100,7 @@ class PatchEncoder(nn.Module):
         return _product(conv4, F.relu(norm3(joined.flatten(0, 1)))).view(b * g, k, -1).amax(1).view(b, g, -1)
 
 
-def _product(conv: nn.Module, x: Tensor) -> Tensor:
+def _product(conv: nn.Conv1d, x: Tensor) -> Tensor:
     """A convolution over one place, on (N, C)."""
     return F.linear(x, conv.weight[..., 0], conv.bias)
 
@@ -261,7 +262,7 @@ CONFIGS = {
         heads=6,
         mlp_ratio=2.5,
         groups=96,
-        group_size=24,
+        group_size=16,
         coarse=1024,
         patch_widths=(48, 96, 160),
         position_width=96,

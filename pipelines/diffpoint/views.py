@@ -46,6 +46,12 @@ class View:
     box: Box
     findings: tuple[Finding, ...]
 
+    @property
+    def on_grey(self) -> Image:
+        """(S, S, 3) uint8, as the network sees it."""
+        cover = self.picture[..., 3:].astype(np.float32) / 255
+        return np.asarray(np.rint(self.picture[..., :3] * cover + GREY * (1 - cover)), np.uint8)
+
 
 def prepare(picture: NDArray[np.uint8], size: int, *, mask: Mask | None = None) -> View:
     """Cut an object out.

@@ -1,4 +1,4 @@
-"""The sample inputs of assets/ that a newcomer tries first, all drawn from fixed seeds: people, garments, sketches."""
+"""The sample inputs of assets/ that newcomers try first: people, garments, sketches and objects, from fixed seeds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.types import Image
+from pipelines.synthetic import objects
 from pipelines.synthetic.buildings import sample_building
 from pipelines.synthetic.flats import render_garment
 from pipelines.synthetic.garments import Garment
@@ -18,6 +19,7 @@ from pipelines.synthetic.people import render_person
 SIZE = (1024, 768)
 QUALITY = 88
 SKETCH_SIZE = 900
+OBJECT_SIZE = 640
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,25 @@ class PersonSample:
     framing: str
     background: str
     top: Garment
+
+
+@dataclass(frozen=True)
+class ObjectSample:
+    """One picture of a sample object: the seed draws the object, which several pictures share.
+
+    Attributes:
+        seed: Of the object.
+        category: Of the object.
+        azimuth: Of the camera, in degrees.
+        elevation: Of the camera, in degrees.
+        wall: Grey of the backdrop, 0 to 255.
+    """
+
+    seed: int
+    category: str
+    azimuth: float
+    elevation: float
+    wall: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,36 @@ def sketch_picture(name: str) -> Image:
     return on_paper(grey, rng) if sample.photo else np.repeat(grey[..., None], 3, axis=2)
 
 
+OBJECTS: dict[str, ObjectSample] = {
+    f"{category}_{side}": ObjectSample(seed, category, azimuth, elevation, wall)
+    for category, seed, wall in (("chair", 17, 222), ("lamp", 15, 206), ("plane", 16, 214))
+    for side, azimuth, elevation in (("front", 32, 18), ("left", -70, 24), ("back", 160, 20))
+}
+
+
+def object_picture(name: str) -> Image:
+    """Draw one picture of a sample object before a backdrop, (640, 640, 3) uint8; KeyError for an unknown name."""
+    sample = OBJECTS[name]
+    shape = objects.sample_object(np.random.default_rng(sample.seed), sample.category)
+    inner = round(OBJECT_SIZE * 0.82)
+    drawn, covered = objects.picture(shape, objects.Camera(sample.azimuth, sample.elevation, 2.6), inner)
+    edge = (OBJECT_SIZE - inner) // 2
+    frame = [(edge, OBJECT_SIZE - inner - edge)] * 2
+    cover = np.pad(covered, frame)[..., None].astype(np.float32) / 255
+    colours = np.pad(drawn, [*frame, (0, 0)]).astype(np.float32)
+    fall = np.linspace(1.06, 0.9, OBJECT_SIZE, dtype=np.float32)[:, None, None]
+    # The shadow: what stands on the ground, pressed flat and out of focus.
+    ground = np.flatnonzero(cover[..., 0].any(1)).max()
+    flat = cv2.resize(cover[..., 0], (OBJECT_SIZE, OBJECT_SIZE // 8), interpolation=cv2.INTER_AREA)
+    shadow = np.zeros((OBJECT_SIZE, OBJECT_SIZE), np.float32)
+    top = min(ground - flat.shape[0] // 2, OBJECT_SIZE - flat.shape[0])
+    shadow[top : top + flat.shape[0]] = flat
+    shade = 1 - 0.22 * cv2.GaussianBlur(shadow, (0, 0), 14)[..., None]
+    wall = sample.wall * np.array([1.0, 0.99, 0.965], np.float32) * fall * shade
+    grain = np.random.default_rng(sample.seed).normal(size=(OBJECT_SIZE, OBJECT_SIZE, 1)).astype(np.float32) * 1.5
+    return np.asarray(np.clip(colours * cover + wall * (1 - cover) + grain, 0, 255), np.uint8)
+
+
 def garment_picture(name: str) -> Image:
     """Draw one sample garment, (1024, 768, 3) uint8; KeyError for an unknown name."""
     return render_garment(GARMENTS[name], 100 + GARMENTS[name].seed, SIZE, "white").image
@@ -146,7 +197,7 @@ def person_picture(name: str) -> Image:
 
 
 def write_samples(folder: str | Path) -> list[Path]:
-    """Write ``people/*.jpg``, ``garments/*.jpg`` and ``sketches/*.jpg`` below ``folder``.
+    """Write ``people/*.jpg``, ``garments/*.jpg``, ``sketches/*.jpg`` and ``objects/*.jpg`` below ``folder``.
 
     The same bytes on the same machine.
 
@@ -159,6 +210,7 @@ def write_samples(folder: str | Path) -> list[Path]:
         ("people", PEOPLE, person_picture),
         ("garments", GARMENTS, garment_picture),
         ("sketches", SKETCHES, sketch_picture),
+        ("objects", OBJECTS, object_picture),
     )
     for kind, names, picture in kinds:
         (folder / kind).mkdir(parents=True, exist_ok=True)

@@ -190,7 +190,7 @@ def repair(
     unite-bodies; the usual ones are all but drop-specks and fill-cavities. Exit 7 and nothing written if the mesh
     stays open.
     """
-    from studio.building_settings import USUAL_REPAIRS
+    from studio.print_settings import USUAL_REPAIRS
 
     names = [*(each.value for each in only or ()), *(each.value for each in add or ())]
     values = {

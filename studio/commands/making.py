@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -170,7 +170,29 @@ def parse(
           dry_run=dry_run, quiet=quiet, as_json=as_json)  # fmt: skip
 
 
-def make(
+def make(kind: str, files: dict[str, Path], values: dict[str, Any], out: str | None, *, as_json: bool = False,
+         **options: Any) -> None:  # fmt: skip
+    """Make and write one result, see `produce`, and tell about it."""
+    told = produce(kind, files, values, out, **options)
+    show(told.data, as_json=as_json, text=told.lines)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a command.
+
+    Attributes:
+        data: For ``--json``.
+        lines: For people.
+        artefacts: What was written, one a format; none of a dry run.
+    """
+
+    data: dict[str, Any]
+    lines: list[str]
+    artefacts: tuple[Artefact, ...] = ()
+
+
+def produce(
     kind: str,
     files: dict[str, Path],
     values: dict[str, Any],
@@ -187,9 +209,8 @@ def make(
     home: Path | None = None,
     dry_run: bool = False,
     quiet: bool = False,
-    as_json: bool = False,
-) -> None:
-    """Draft, make and write one result, in further formats too where ``also`` names them, and tell about it."""
+) -> Told:
+    """Draft, make and write one result, in further formats too where ``also`` names them."""
     from studio import registry, targets
     from studio.engine import Engine
 
@@ -199,17 +220,16 @@ def make(
         out, row.formats, registry.default_name(row, files), format=format, preferred=chosen.format,
         quality=chosen.quality, force=force, layers=layers,
     )  # fmt: skip
-    targets = [target, *(_sibling(target, each, row.formats) for each in dict.fromkeys(also) if each != target.format)]
+    wanted = [target, *(_sibling(target, each, row.formats) for each in dict.fromkeys(also) if each != target.format)]
     engine = Engine(chosen, own_weights=own_weights(weights, row.own))
-    for each in targets:
+    for each in wanted:
         engine.store.check(each, files.values())
     draft = engine.draft(kind, files, values, seed=seed, keep=not dry_run)
     if dry_run:
-        show(plan(draft, target), as_json=as_json, text=plan_lines(draft, target))
-        return
+        return Told(plan(draft, target), plan_lines(draft, target))
     meter = Meter(quiet)
     try:
-        artefacts = engine.execute_all(draft, targets, on_progress=meter)
+        artefacts = engine.execute_all(draft, wanted, on_progress=meter)
     finally:
         meter.close()
     receipt = artefacts[0].sidecar.receipt
@@ -219,8 +239,7 @@ def make(
         for finding in receipt["findings"]:
             say(f"{finding['severity']}: {finding['message']}. {finding['remedy']}".rstrip(". ") + ".")
     outputs = [str(artefact.path) for artefact in artefacts]
-    data = {**result(artefacts[0]), **({"outputs": outputs} if also else {})}
-    show(data, as_json=as_json, text=outputs)
+    return Told({**result(artefacts[0]), **({"outputs": outputs} if also else {})}, outputs, tuple(artefacts))
 
 
 def _sibling(target: Target, format: str, formats: tuple[str, ...]) -> Target:
@@ -270,12 +289,16 @@ def plan(draft: Draft, target: Target) -> dict[str, Any]:
 
 
 def _size(value: Any) -> list[int]:
-    """Of a picture its shape, of a mesh its numbers of corners and triangles."""
+    """Of a picture its shape, of a mesh its numbers of corners and triangles, of a cloud its number of points."""
+    if hasattr(value, "points"):
+        return [len(value.points)]
     return list(value.shape) if hasattr(value, "shape") else [len(value.vertices), len(value.faces)]
 
 
 def _size_text(value: Any) -> str:
     size = _size(value)
+    if len(size) == 1:
+        return f"{size[0]} points"
     return f"{size[1]} x {size[0]}" if hasattr(value, "shape") else f"{size[1]} triangles"
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipelines.core.types import Finding, Mesh
 from studio import meshes, viewing
-from studio.building_settings import BuildingSettings
+from studio.print_settings import BuildingSettings
 from studio.registry import Call, Product
-from studio.runners.mesh import gate, passport_of, told
+from studio.runners.mesh import gate, passport_of, scaled, told
 
 PIPELINE = "pipelines.vitruvio.pipeline:VitruvioPipeline"
 SAME_VIEW = "same view"  # the layer that shows the building as the sketch does
@@ -43,7 +43,7 @@ def run(call: Call) -> Product:
         on_step=on_step,
     )
     mesh, reduced, changes = _reduced(made.mesh, settings.faces)
-    printed = meshes.rounded(_to_print(mesh, settings))
+    printed = meshes.rounded(scaled(mesh, settings))
     passport = passport_of(printed, settings.profile, settings.source)
     if settings.require_printable:
         gate(passport)
@@ -84,16 +84,6 @@ def _reduced(mesh: Mesh, faces: int | None) -> tuple[Mesh, tuple[Finding, ...], 
         if not change.complete
     )
     return done.mesh, missed, [change.as_dict() for change in done.changes]
-
-
-def _to_print(mesh: Mesh, settings: BuildingSettings) -> Mesh:
-    from pipelines.mesh.scale import to_print
-
-    if settings.scale is None:
-        return to_print(mesh, longest=settings.longest_mm, height=settings.height_mm)
-    height = float(mesh.vertices[:, 1].max() - mesh.vertices[:, 1].min())
-    real = float(settings.real_height_m or 0)
-    return to_print(mesh, ratio=settings.scale, metres_per_unit=real / height)
 
 
 def plan(call: Call) -> Product:

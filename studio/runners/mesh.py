@@ -7,6 +7,7 @@ from typing import Any
 from pipelines.core.types import Mesh
 from studio import meshes
 from studio.errors import GateFailed
+from studio.print_settings import SizedSettings
 from studio.registry import Call, Product
 
 SHELLS_TOLD = 20  # of a passport in a receipt; a soup of thousands would not fit into a file's metadata
@@ -23,6 +24,16 @@ def told(passport: Any) -> dict[str, Any]:
     """A passport as JSON, with the largest of its shells only."""
     fields = passport.as_dict()
     return {**fields, "shells": fields["shells"][:SHELLS_TOLD]}
+
+
+def scaled(mesh: Mesh, settings: SizedSettings) -> Mesh:
+    """A y-up mesh in millimetres on the bed, as large as was asked for."""
+    from pipelines.mesh.scale import to_print
+
+    if settings.scale is None:
+        return to_print(mesh, longest=settings.longest_mm, height=settings.height_mm)
+    height = float(mesh.vertices[:, 1].max() - mesh.vertices[:, 1].min())
+    return to_print(mesh, ratio=settings.scale, metres_per_unit=float(settings.real_height_m or 0) / height)
 
 
 def gate(passport: Any) -> None:

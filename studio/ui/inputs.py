@@ -23,7 +23,7 @@ from studio.ui.state import PROTECTABLE, Picture
 
 THUMBNAIL = 260  # pixels, twice the size of a tile for dense screens
 DISPLAY = 1000
-SAMPLE_FOLDERS = {"person": "people", "garment": "garments", "sketch": "sketches"}
+SAMPLE_FOLDERS = {"person": "people", "garment": "garments", "sketch": "sketches", "object": "objects"}
 MOST_SVG = 5_000_000  # bytes
 
 

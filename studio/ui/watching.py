@@ -36,6 +36,7 @@ _STEPS = {
         "Comparing with the sketch",
         "Measuring for the printer",
     ),
+    "surface": ("Laying the surface", "Measuring for the printer", "Writing"),
     "mask": ("Finding the person", "Reading the garment", "Marking the area"),
 }
 

@@ -18,11 +18,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines.core", "pipelines"),
     tuple(f"pipelines.{name}" for name in (*SYSTEMS, *SHARED)),
     ("studio.errors", "studio.setup_env"),
-    ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.meshes", "studio.pictures",
+    ("studio.recipe", "studio.settings", "studio.disk", "studio.media", "studio.meshes", "studio.clouds",
+     "studio.pictures",
      "studio.sidecar", "studio.certificates", "studio.credentials", "studio.provenance", "studio.verdicts",
      "studio.traces", "studio.exif", "studio.makers", "studio.picture_files", "studio.jpeg_history",
      "studio.thumbnails", "studio.weights"),
-    ("studio.building_settings", "studio.database", "studio.registry", "studio.runners", "studio.sealing",
+    ("studio.print_settings", "studio.database", "studio.registry", "studio.runners", "studio.sealing",
      "studio.store", "studio.targets", "studio.viewing", "studio.engine", "studio.systems"),
     ("studio.queue", "studio.worker", "studio.batch", "studio.replay", "studio.checking", "studio.html_report",
      "studio.executors", "studio.remote"),
@@ -143,7 +144,7 @@ def test_networks_do_not_know_each_other(system: str) -> None:
 
 def test_only_the_engine_calls_pipelines() -> None:
     """Besides the core's words, pipelines are imported by runners, by what trains and scores, and for mesh files."""
-    allowed = ("studio.meshes", "studio.engine", "studio.runners", "studio.systems", "studio.doctor")
+    allowed = ("studio.meshes", "studio.clouds", "studio.engine", "studio.runners", "studio.systems", "studio.doctor")
     for name in (name for name in MODULES if name.startswith("studio")):
         beyond = {o for o in imports(name) if o.startswith("pipelines.") and not o.startswith("pipelines.core")}
         assert not beyond or name.startswith(allowed), (name, beyond)

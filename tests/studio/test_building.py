@@ -13,13 +13,13 @@ from PIL import Image, ImageDraw
 from pipelines.core.types import Mesh
 from pipelines.mesh import export, printability, scale, topology
 from pipelines.mesh import repair as repairs
-from studio import building_settings, media, meshes, pictures, registry, replay, sealing, sidecar, targets
+from studio import media, meshes, pictures, print_settings, registry, replay, sealing, sidecar, targets
 from studio import settings as studio_settings
-from studio.building_settings import BuildingSettings
 from studio.cli import run
 from studio.commands import building as commands
 from studio.engine import Engine
 from studio.errors import UsageError
+from studio.print_settings import BuildingSettings
 from studio.targets import Target
 from tests.mesh.shapes import ball, box, together, turned, without
 
@@ -79,10 +79,10 @@ def command(*arguments: object, weights: Path | None = None) -> int:
 
 def test_names_are_those_of_the_pipelines() -> None:
     """The table of the product is read without the pipelines, so it repeats their names."""
-    assert set(get_args(building_settings.Printer)) == set(printability.PROFILES) == set(commands.Printer)
-    assert get_args(building_settings.RepairName) == tuple(repairs.REPAIRS) == tuple(commands.Repair)
-    assert building_settings.USUAL_REPAIRS == repairs.USUAL
-    assert (building_settings.SMALLEST_MM, building_settings.LARGEST_MM) == (scale.SMALLEST, scale.LARGEST)
+    assert set(get_args(print_settings.Printer)) == set(printability.PROFILES) == set(commands.Printer)
+    assert get_args(print_settings.RepairName) == tuple(repairs.REPAIRS) == tuple(commands.Repair)
+    assert print_settings.USUAL_REPAIRS == repairs.USUAL
+    assert (print_settings.SMALLEST_MM, print_settings.LARGEST_MM) == (scale.SMALLEST, scale.LARGEST)
     assert meshes.FORMATS == export.FORMATS
     assert commands.MILLIMETRES["in"] == 25.4
 
@@ -102,7 +102,7 @@ def test_schema(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         ({}, 100, "longest side 100 mm"),
         ({"longest_mm": None}, 100, "longest side 100 mm"),
         ({"height_mm": 120.5}, None, "height 120.5 mm"),
-        ({"scale": 200, "real_height_m": 30}, None, "scale 1:200 of a building 30 m high"),
+        ({"scale": 200, "real_height_m": 30}, None, "scale 1:200 of 30 m of height"),
     ],
 )
 def test_sizes(values: dict[str, Any], longest: float | None, source: str) -> None:
@@ -188,7 +188,7 @@ def test_every_download_is_what_a_rerun_gives(engine: Engine, sketch: Path, tmp_
     path = make(engine, sketch, tmp_path / "tower.3mf", longest_mm=33.3)
     seal, _ = sidecar.read(path)
     other = tmp_path / f"other.{format}"
-    other.write_bytes(sealing.mesh_as(path.read_bytes(), seal, format)[0])
+    other.write_bytes(sealing.converted(path.read_bytes(), seal, format)[0])
     direct = make(engine, sketch, tmp_path / f"direct.{format}", longest_mm=33.3)
     shown, wanted = (sealing.content(each.read_bytes(), format) for each in (other, direct))
     assert meshes.compare(wanted, shown)["same"]

@@ -13,7 +13,7 @@ from boxpaste import png
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from studio import building_settings, meshes, sidecar
+from studio import meshes, print_settings, sidecar
 from studio.queue import Queue
 from studio.store import Store
 from studio.ui import inputs, workspace
@@ -281,7 +281,7 @@ def test_a_row_of_the_passport_takes_the_worst_of_its_findings(home):
 
 
 def test_the_page_knows_every_printer_and_setting(home):
-    known = building_settings.BuildingSettings.model_fields
+    known = print_settings.BuildingSettings.model_fields
     assert set(forms.PRINTERS) == set(known["profile"].annotation.__args__)
     assert set(asking.SHOWN) <= set(known)
     assert inputs.SAMPLE_FOLDERS["sketch"] == "sketches"

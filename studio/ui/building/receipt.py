@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,8 +19,11 @@ USES = {
     "3mf": "For slicers: names its unit and carries passport and recipe.",
     "stl": "For any slicer. It knows no unit: read it as millimetres. It has no room for the recipe.",
     "obj": "For modelling programs; millimetres.",
-    "ply": "For mesh tools; millimetres.",
+    "ply": "For mesh and cloud tools. Meshes are in millimetres, clouds one unit long.",
     "glb": "For viewers and game engines; metres, as that format asks.",
+    "xyz": "Plain text: place, colour, normal. It has no room for the recipe.",
+    "las": "For surveying and mapping programs.",
+    "laz": "LAS, compressed.",
     "ifc": "For building models (BIM): one solid, no walls or storeys.",
 }
 MIME = {"3mf": "model/3mf", "stl": "model/stl", "obj": "model/obj", "glb": "model/gltf-binary"}
@@ -34,10 +38,10 @@ def show(artefact: str, restore: Callable[[Recipe], None]) -> None:
     with st.container(border=True, key="receipt"):
         facts, take = st.columns([8, 5], gap="large")
         with facts:
-            _passport(outcome)
+            show_passport(outcome.passport)
         with take:
             st.subheader("Take it along", anchor=False)
-            _download(outcome)
+            download(outcome.path, {name: FORMATS[name] for name in results.formats()}, key="building")
             receipt.settings_or_trash(artefact, lambda: _restore(outcome, restore), _forget, key="building_restore")
             st.subheader("Receipt", anchor=False)
             st.html(receipt.definitions(_facts(outcome)))
@@ -57,8 +61,8 @@ def _restore(outcome: results.Outcome, restore: Callable[[Recipe], None]) -> Non
         state.update(artefact=outcome.id)
 
 
-def _passport(outcome: results.Outcome) -> None:
-    found = outcome.passport
+def show_passport(found: dict[str, Any]) -> None:
+    """Draw a print passport; an empty one says that there is none."""
     printer = forms.PRINTERS.get(str(found.get("printer")), str(found.get("printer")))
     st.subheader("Print passport", anchor=False)
     if not found:
@@ -90,47 +94,55 @@ def _facts(outcome: results.Outcome) -> list[tuple[str, str]]:
     return rows
 
 
-def _download(outcome: results.Outcome) -> None:
-    known: dict[str, Any] = {name: FORMATS[name] for name in results.formats()}
+def download(path: Path, known: dict[str, str], *, key: str) -> None:
+    """Draw the choice of a format and the buttons that take file, recipe and seal along.
+
+    Args:
+        path: A mesh or cloud of ours.
+        known: Format -> its name, the default first.
+        key: Of the controls.
+    """
+    default = next(iter(known))
     chosen = st.segmented_control(
-        "Format", list(known), format_func=known.__getitem__, default="3mf", required=True, key="building_format"
+        "Format", list(known), format_func=known.__getitem__, default=default, required=True, key=f"{key}_format"
     )
-    chosen = chosen or "3mf"
+    chosen = chosen or default
+    artefact = str(path)
     st.download_button(
-        f"Download {FORMATS[chosen]}",
+        f"Download {known[chosen]}",
         # Called on the click, as on the try-on page.
-        data=lambda: results.export(outcome.id, chosen),
-        file_name=outcome.path.stem + SUFFIX_OF[chosen],
+        data=lambda: results.export(artefact, chosen),
+        file_name=path.stem + SUFFIX_OF[chosen],
         mime=MIME.get(chosen, "application/octet-stream"),
         type="primary",
         icon=":material/download:",
         width="stretch",
-        key="building_download",
+        key=f"{key}_download",
         on_click="ignore",
     )
     st.caption(USES[chosen])
-    if "ifc" not in known:
+    if "3mf" in known and "ifc" not in known:
         st.caption('IFC needs one more library: `pip install "creative-studio[aec]"`.')
     st.download_button(
         "Download the recipe",
-        data=lambda: results.recipe_text(outcome.id),
-        file_name=outcome.path.name + ".json",
+        data=lambda: results.recipe_text(artefact),
+        file_name=path.name + ".json",
         mime="application/json",
         icon=":material/description:",
         width="stretch",
-        key="building_recipe",
+        key=f"{key}_recipe",
         on_click="ignore",
     )
     st.download_button(
         "Download the seal",
-        data=lambda: results.manifest(outcome.id, chosen),
-        file_name=outcome.path.stem + SUFFIX_OF[chosen] + ".c2pa",
+        data=lambda: results.manifest(artefact, chosen),
+        file_name=path.stem + SUFFIX_OF[chosen] + ".c2pa",
         mime="application/c2pa",
         icon=":material/verified:",
         width="stretch",
-        key="building_seal",
+        key=f"{key}_seal",
         on_click="ignore",
         help="Content credentials of the file above, signed by this studio, not by a public authority. Kept beside it, "
         "they let `studio verify` say whether a byte was changed.",
     )
-    st.caption("Open file or recipe here again, or run `studio rerun` on it, and you get the same building.")
+    st.caption("Open file or recipe here again, or run `studio rerun` on it, and you get the same again.")

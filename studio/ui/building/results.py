@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from studio import building_settings, media, meshes, pictures, provenance, registry, sealing, sidecar, store, viewing
+from studio import media, meshes, pictures, print_settings, provenance, registry, sealing, sidecar, store, viewing
 from studio.errors import PipelineError, UsageError
 from studio.provenance import Sealed
 from studio.recipe import Recipe
@@ -155,7 +155,7 @@ def formats() -> tuple[str, ...]:
 
 
 def export(artefact: str, format: str) -> bytes:
-    """The building as a file of ``format`` that carries its recipe where the format has room for one."""
+    """A mesh or cloud of ours as a file of ``format`` that carries its recipe where the format has room for one."""
     path = Path(artefact)
     return _sealed(path, path.stat().st_mtime_ns if path.is_file() else 0, format).data
 
@@ -172,7 +172,7 @@ def _sealed(path: Path, stamp: int, format: str) -> Sealed:
     kept = provenance.manifest_beside(path)
     if seal.output.format == format and kept.is_file():
         return Sealed(data, media.read_bytes(kept), beside=True)
-    return workspace.store().seal(*sealing.mesh_as(data, seal, format), path.stem + SUFFIX_OF[format])
+    return workspace.store().seal(*sealing.converted(data, seal, format), path.stem + SUFFIX_OF[format])
 
 
 def recipe_text(artefact: str) -> str:
@@ -183,11 +183,12 @@ def recipe_text(artefact: str) -> str:
 def recent(limit: int) -> list[Recent]:
     """The newest buildings of this workspace."""
     rows = workspace.store().gallery(kind="building", limit=limit)
-    return [Recent(row["path"], inputs.label(Path(row["path"])), _small(row["file_sha256"])) for row in rows]
+    return [Recent(row["path"], inputs.label(Path(row["path"])), small(row["file_sha256"])) for row in rows]
 
 
 @lru_cache(maxsize=128)
-def _small(sha256: str) -> str:
+def small(sha256: str) -> str:
+    """The kept picture of the result with this hash as a small data URL."""
     file = workspace.store().preview_path(sha256)
     if not file.is_file():
         return BLANK
@@ -208,7 +209,7 @@ def restored(recipe: Recipe) -> tuple[Picture, dict[str, Any]]:
             seen=recipe.kind,
             remedy="Open it on its own page, or use `studio rerun`",
         )
-    typed: building_settings.BuildingSettings = registry.settings_of(recipe)
+    typed: print_settings.BuildingSettings = registry.settings_of(recipe)
     return inputs.kept(recipe.inputs["sketch"], "sketch"), typed.model_dump(mode="json")
 
 

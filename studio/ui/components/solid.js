@@ -27,8 +27,6 @@ const LINE_PIXEL = `#version 300 es
 precision mediump float;
 in float high; uniform vec4 paint; uniform float cut; out vec4 color;
 void main() { if (high > cut) discard; color = vec4(paint.rgb * paint.a, paint.a); }`;
-const VIEWS = { iso: [-35, 28], front: [-90, 0], side: [0, 0], top: [-90, 90] }; // azimuth from +x, elevation, in degrees
-const FIELD = Math.tan((17 * Math.PI) / 180); // half of a field of view of 34 degrees
 const CREASE = Math.cos((22 * Math.PI) / 180);
 
 export default function (component) {
@@ -51,30 +49,9 @@ export default function (component) {
   canvas.addEventListener("webglcontextlost", () => (stage.dataset.gl = "no"), { once: true });
   const state = (root.__solid ??= { gl, turn: [...VIEWS.iso], heat: false, edges: true, held: new Map() });
 
+  const look = orbit(root, canvas, state, draw, () => Math.hypot(...head.bed) / 2);
+
   // -- the model
-
-  function program(vertex, pixel) {
-    const made = gl.createProgram();
-    for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, pixel]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, text);
-      gl.compileShader(shader);
-      gl.attachShader(made, shader);
-    }
-    gl.bindAttribLocation(made, 0, "at");
-    gl.bindAttribLocation(made, 1, "thick");
-    gl.linkProgram(made);
-    if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made) ?? "no shader");
-    const uniform = (name) => gl.getUniformLocation(made, name);
-    return { made, uniform: Object.fromEntries(["view", "eye", "cut", "wall", "heat", "paint"].map((n) => [n, uniform(n)])) };
-  }
-
-  function buffer(kind, values) {
-    const made = gl.createBuffer();
-    gl.bindBuffer(kind, made);
-    gl.bufferData(kind, values, gl.STATIC_DRAW);
-    return made;
-  }
 
   // Edges where two triangles meet at an angle, and open ones.
   function creases(points, faces) {
@@ -112,18 +89,18 @@ export default function (component) {
       high[i % 3] = Math.max(high[i % 3], v);
     });
     const edges = creases(points, faces);
-    state.mesh ??= program(MESH_VERTEX, MESH_PIXEL);
-    state.line ??= program(LINE_VERTEX, LINE_PIXEL);
+    state.mesh ??= shaders(gl, MESH_VERTEX, MESH_PIXEL, ["at", "thick"], ["view", "eye", "cut", "wall", "heat"]);
+    state.line ??= shaders(gl, LINE_VERTEX, LINE_PIXEL, ["at"], ["view", "cut", "paint"]);
     for (const old of state.buffers ?? []) gl.deleteBuffer(old);
-    state.points = buffer(gl.ARRAY_BUFFER, points);
-    state.depth = buffer(gl.ARRAY_BUFFER, depth);
-    state.faces = buffer(gl.ELEMENT_ARRAY_BUFFER, faces);
-    state.creases = buffer(gl.ELEMENT_ARRAY_BUFFER, edges);
+    state.points = buffer(gl, gl.ARRAY_BUFFER, points);
+    state.depth = buffer(gl, gl.ARRAY_BUFFER, depth);
+    state.faces = buffer(gl, gl.ELEMENT_ARRAY_BUFFER, faces);
+    state.creases = buffer(gl, gl.ELEMENT_ARRAY_BUFFER, edges);
     [state.fine, state.coarse] = grid(head.bed);
     state.buffers = [state.points, state.depth, state.faces, state.creases, state.fine.made, state.coarse.made];
     Object.assign(state, { id: head.id, low, high, counts: [faces.length, edges.length] });
     slider.value = "100";
-    fit();
+    look.fit();
   }
 
   function grid([wide, deep]) {
@@ -133,37 +110,8 @@ export default function (component) {
     for (let i = 0; i * 10 <= wide + 1e-6; i++) add(kinds[i % 5 ? 0 : 1], x0 + 10 * i, y0, 0, x0 + 10 * i, -y0, 0);
     for (let i = 0; i * 10 <= deep + 1e-6; i++) add(kinds[i % 5 ? 0 : 1], x0, y0 + 10 * i, 0, -x0, y0 + 10 * i, 0);
     add(kinds[1], -x0, y0, 0, -x0, -y0, 0, x0, -y0, 0, -x0, -y0, 0);
-    return kinds.map((lines) => ({ made: buffer(gl.ARRAY_BUFFER, new Float32Array(lines)), count: lines.length / 3 }));
+    return kinds.map((lines) => ({ made: buffer(gl, gl.ARRAY_BUFFER, new Float32Array(lines)), count: lines.length / 3 }));
   }
-
-  // -- the camera
-
-  function fit() {
-    state.target = [0, 1, 2].map((k) => (state.low[k] + state.high[k]) / 2);
-    state.radius = Math.max(1e-3, Math.hypot(...[0, 1, 2].map((k) => state.high[k] - state.low[k])) / 2);
-    const narrow = Math.min(1, (canvas.clientWidth || 1) / (canvas.clientHeight || 1));
-    state.far = (1.12 * state.radius) / (FIELD * narrow);
-    draw();
-  }
-
-  const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-  function frame() {
-    const [azimuth, elevation] = state.turn.map((v) => (v * Math.PI) / 180);
-    const [ca, sa, ce, se] = [Math.cos(azimuth), Math.sin(azimuth), Math.cos(elevation), Math.sin(elevation)];
-    const back = [ce * ca, ce * sa, se], right = [-sa, ca, 0], up = [-se * ca, -se * sa, ce];
-    return { back, right, up, eye: back.map((v, k) => state.target[k] + v * state.far) };
-  }
-
-  function matrix({ back, right, up, eye }) {
-    const near = Math.max(state.far - 3 * reach(), state.far / 200), far = state.far + 3 * reach();
-    const aspect = canvas.width / canvas.height, f = 1 / FIELD;
-    const rows = [right, up, back].map((axis) => [...axis, -dot(axis, eye)]);
-    const [a, b] = [(far + near) / (near - far), (2 * far * near) / (near - far)];
-    const out = [rows[0].map((v) => (v * f) / aspect), rows[1].map((v) => v * f), rows[2].map((v, k) => v * a + (k === 3 ? b : 0)),
-                 rows[2].map((v) => -v)];
-    return new Float32Array([0, 1, 2, 3].flatMap((k) => out.map((row) => row[k])));
-  }
-  const reach = () => Math.max(state.radius, Math.hypot(...head.bed) / 2) + Math.hypot(...state.target);
 
   // -- drawing
 
@@ -173,13 +121,11 @@ export default function (component) {
   }
 
   function paint() {
-    const dense = window.devicePixelRatio || 1;
-    const [wide, tall] = [canvas.clientWidth, canvas.clientHeight].map((v) => Math.max(1, Math.round(v * dense)));
-    if (canvas.width !== wide || canvas.height !== tall) [canvas.width, canvas.height] = [wide, tall];
-    const camera = frame(), view = matrix(camera);
+    const [wide, tall] = resized(canvas);
+    const camera = look.frame(), view = look.matrix(camera);
     const part = Number(slider.value) / 100;
     const cut = part >= 1 ? 1e9 : state.low[2] + part * (state.high[2] - state.low[2]);
-    const dark = getComputedStyle(stage).colorScheme.includes("dark") || light(getComputedStyle(stage).color) > 0.5;
+    const dark = onDark(stage);
     gl.viewport(0, 0, wide, tall);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -216,13 +162,8 @@ export default function (component) {
     find(".legend").hidden = !state.heat;
     for (const [name, on] of [["heat", state.heat], ["edges", state.edges]])
       find("." + name).setAttribute("aria-pressed", String(on));
-    for (const button of root.querySelectorAll("[data-view]")) {
-      const near = VIEWS[button.dataset.view].every((v, k) => Math.abs(v - state.turn[k]) < 0.5);
-      button.setAttribute("aria-pressed", String(near));
-    }
+    look.mark();
   }
-
-  const light = (color) => (color.match(/[\d.]+/g) ?? [0]).slice(0, 3).reduce((sum, v) => sum + Number(v) / 765, 0);
 
   function use(shader, view, cut) {
     gl.useProgram(shader.made);
@@ -243,7 +184,7 @@ export default function (component) {
       const [a, b, , d] = [0, 1, 2, 3].map((k) => view[k] * x + view[4 + k] * y + view[8 + k] * z + view[12 + k]);
       return d > 0 ? [((a / d + 1) * w) / 2, ((1 - b / d) * h) / 2] : null;
     };
-    const { back } = frame();
+    const { back } = look.frame();
     const [low, high, off] = [state.low, state.high, 0.09 * state.radius];
     const middle = (k) => (low[k] + high[k]) / 2;
     const front = (k) => (back[k] >= 0 ? high[k] + off : low[k] - off);
@@ -264,65 +205,6 @@ export default function (component) {
 
   // -- hands on it
 
-  const orbit = (dx, dy) => {
-    state.turn = [(((state.turn[0] - dx + 540) % 360) - 180), Math.min(90, Math.max(-90, state.turn[1] + dy))];
-    draw();
-  };
-  const zoom = (by) => {
-    state.far = Math.min(60 * state.radius, Math.max(0.3 * state.radius, state.far * by));
-    draw();
-  };
-  const pan = (dx, dy) => {
-    const { right, up } = frame(), scale = (2 * FIELD * state.far) / (canvas.clientHeight || 1);
-    state.target = state.target.map((v, k) => v - scale * (dx * right[k] - dy * up[k]));
-    draw();
-  };
-  const spread = () => {
-    const [a, b] = [...state.held.values()];
-    return [Math.hypot(a[0] - b[0], a[1] - b[1]), (a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-  };
-  canvas.onpointerdown = (event) => {
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    canvas.setPointerCapture(event.pointerId);
-    state.held.set(event.pointerId, [event.clientX, event.clientY]);
-  };
-  canvas.onpointermove = (event) => {
-    const was = state.held.get(event.pointerId);
-    if (!was) return;
-    const now = [event.clientX, event.clientY], before = state.held.size === 2 ? spread() : null;
-    state.held.set(event.pointerId, now);
-    if (before) {
-      const after = spread();
-      if (after[0] > 0) zoom(before[0] / after[0]);
-      pan(after[1] - before[1], after[2] - before[2]);
-    } else if (event.buttons & 6 || event.shiftKey) pan(now[0] - was[0], now[1] - was[1]);
-    else orbit(0.5 * (now[0] - was[0]), 0.5 * (now[1] - was[1]));
-  };
-  canvas.onpointerup = canvas.onpointercancel = (event) => state.held.delete(event.pointerId);
-  canvas.oncontextmenu = (event) => event.preventDefault();
-  canvas.onwheel = (event) => {
-    event.preventDefault();
-    zoom(Math.exp(Math.max(-0.5, Math.min(0.5, event.deltaY * 0.0015))));
-  };
-  canvas.onkeydown = (event) => {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (step && event.shiftKey) pan(20 * step[0], 20 * step[1]);
-    else if (step) orbit(-8 * step[0], -8 * step[1]);
-    else if (event.key === "+" || event.key === "=") zoom(0.85);
-    else if (event.key === "-") zoom(1 / 0.85);
-    else if (event.key === "Home") fit();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  for (const button of root.querySelectorAll("[data-view]"))
-    button.onclick = () => {
-      state.turn = [...VIEWS[button.dataset.view]];
-      fit();
-    };
-  find(".fit").onclick = fit;
   find(".heat").onclick = () => {
     state.heat = !state.heat;
     draw();

@@ -47,7 +47,10 @@ def _html() -> str:
 
 @cache
 def _mount() -> Any:
-    return component("studio_solid", html=_html(), css=asset("frame.css") + asset("solid.css"), js=asset("solid.js"))
+    return component(
+        "studio_solid", html=_html(), css=asset("frame.css") + asset("viewer.css") + asset("solid.css"),
+        js=asset("orbit.js") + asset("solid.js"),
+    )  # fmt: skip
 
 
 def solid_viewer(model: bytes, *, key: str, bed: tuple[float, float], wall: float, fallback: str = "") -> None:

@@ -1,0 +1,102 @@
+"""A point cloud as a file that carries its sidecar, and any cloud file in: the one door to pipelines/mesh/clouds.py.
+
+z up. What a cloud file shows is the cloud that reading it gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePath
+from typing import Any
+
+from pipelines.core.errors import InputError
+from pipelines.core.types import Cloud
+
+FORMATS = ("ply", "xyz", "las", "laz")
+SUFFIXES = {f".{name}": name for name in FORMATS}
+
+
+def decode(data: bytes, name: str) -> Cloud:
+    """Read a user's cloud file; the suffix of its name says what it is.
+
+    Raises:
+        InputError: ``cloud.*``.
+    """
+    from pipelines.mesh import clouds
+
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError("cloud.format", "This is no point cloud that can be read", seen=name,
+                         remedy=f"Use {', '.join(FORMATS)}")  # fmt: skip
+    return clouds.decode(data, SUFFIXES[suffix])
+
+
+def encode(cloud: Cloud, format: str) -> bytes:
+    """The cloud as a file without sidecar.
+
+    Raises:
+        InputError: ``cloud.*`` for a cloud that no file should hold.
+    """
+    from pipelines.mesh import clouds
+
+    return clouds.encode(cloud, format)
+
+
+def holds(data: bytes, format: str) -> bool:
+    """Whether a file of this format is a cloud: PLY may also be a mesh."""
+    if format not in FORMATS:
+        return False
+    from pipelines.mesh import clouds
+
+    return clouds.holds(data, format)
+
+
+def content(data: bytes, format: str) -> Cloud:
+    """The cloud in a file that `encode` made, with or without a sidecar in it.
+
+    Raises:
+        InputError: ``cloud.*``.
+    """
+    from pipelines.mesh import clouds
+
+    return clouds.decode(data, format)
+
+
+def embed(data: bytes, format: str, sidecar: str) -> bytes:
+    """Put a sidecar into a cloud file; XYZ has no place for it and stays as it is."""
+    from pipelines.mesh import clouds
+
+    return clouds.attach(data, format, sidecar)
+
+
+def embedded_sidecar(data: bytes) -> str | None:
+    """The sidecar text inside a LAS or LAZ file, or None; that of a PLY file is found with those of meshes."""
+    if data[:4] != b"LASF":
+        return None
+    from pipelines.mesh import clouds
+
+    return clouds.attached(data, "las")
+
+
+def hash_cloud(cloud: Cloud) -> str:
+    """sha256 of a cloud's arrays."""
+    import numpy as np
+
+    digest = hashlib.sha256(str(cloud.points.shape).encode())
+    for values, kind in ((cloud.points, "<f4"), (cloud.colours, "u1"), (cloud.normals, "<f4")):
+        digest.update(b"-" if values is None else np.ascontiguousarray(values, kind).tobytes())
+    return digest.hexdigest()
+
+
+def compare(then: Cloud, now: Cloud) -> dict[str, Any]:
+    """Whether two clouds are the same, in words and figures: same, text, and the largest distance where it has one."""
+    import numpy as np
+
+    if then.points.shape != now.points.shape:
+        return {"same": False, "text": f"{len(now.points)} points instead of {len(then.points)}"}
+    if hash_cloud(then) == hash_cloud(now):
+        return {"same": True, "max_distance": 0.0, "text": f"all {len(now.points)} points are the same"}
+    moved = float(np.linalg.norm(then.points - now.points, axis=1).max(initial=0))
+    size = max(float(np.ptp(then.points, axis=0).max(initial=0)), 1e-9)
+    what = f"points moved by up to {moved / size:.2g} of the cloud's length" if moved else "colours or normals differ"
+    return {"same": False, "max_distance": round(moved, 9), "text": what}

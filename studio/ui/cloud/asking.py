@@ -1,0 +1,97 @@
+"""Asking for cut-outs, a cloud, and a solid of it: what is chosen on the page becomes recipes in the queue."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from studio import media, registry, sidecar, store
+from studio.recipe import InputRef, Recipe
+from studio.ui import asking, watching, workspace
+from studio.ui.cloud import state
+from studio.ui.cloud.state import CloudState
+from studio.ui.state import Picture
+
+CLOUD_FORMAT, SOLID_FORMAT = "ply", "3mf"
+
+
+def _recipe(kind: str, inputs: dict[str, InputRef], values: dict[str, Any], seed: int = 0) -> Recipe:
+    typed = registry.typed(registry.kind(kind), values).model_dump(mode="json")
+    return Recipe(kind=kind, inputs=inputs, settings=typed, seed=seed, weights=asking.weights_of(kind))
+
+
+def _ref(picture: Picture) -> InputRef:
+    return InputRef(sha256=picture.sha256, name=picture.name)
+
+
+def ask_cutouts() -> None:
+    """See to it that the object is cut out of every chosen picture, unless it was before or is already.
+
+    Raises:
+        WeightsError, UsageError: as the classes say.
+    """
+    current = state.get()
+    known = {*dict(current.plan_jobs), *dict(current.plans), *dict(current.refused)}
+    for picture in current.pictures:
+        if picture.sha256 in known:
+            continue
+        recipe = _recipe("cutout", {"view": _ref(picture)}, {})
+        # Named by what decides it, weights included: the same question finds the answer that is there.
+        deciding = "".join((picture.sha256, *recipe.weights.values()))
+        path = workspace.chosen().home / "plans" / f"{hashlib.sha256(deciding.encode()).hexdigest()[:32]}.png"
+        if path.is_file() and sidecar.path_beside(path).is_file():
+            state.update(plans=(*state.get().plans, (picture.sha256, str(path))))
+            continue
+        number = workspace.queue().add(recipe, path, force=True, owner="page", preview=True)
+        watching.ensure_worker()
+        state.update(plan_jobs=(*state.get().plan_jobs, (picture.sha256, str(number))))
+
+
+def cloud_settings(current: CloudState) -> dict[str, Any]:
+    """Settings of a recipe of a cloud."""
+    return {"points": current.points, "steps": current.steps, "guidance": current.guidance}
+
+
+def submit(current: CloudState) -> str:
+    """Ask for the cloud.
+
+    Raises:
+        UsageError, WeightsError: as the classes say.
+    """
+    refs = {f"view{number}": _ref(picture) for number, picture in enumerate(current.pictures, 1)}
+    recipe = _recipe("cloud", refs, cloud_settings(current), current.seed)
+    name = registry.default_name(registry.kind("cloud"), {"view1": current.pictures[0].name})
+    return _add(recipe, name, CLOUD_FORMAT)
+
+
+def solid_settings(current: CloudState) -> dict[str, Any]:
+    """Settings of a recipe of a solid.
+
+    Raises:
+        UsageError: ``size.*`` for a size that nobody can print.
+    """
+    values = {f"{current.size}_mm": current.millimetres, "profile": current.printer}
+    return registry.typed(registry.kind("surface"), values).model_dump(mode="json")
+
+
+def submit_solid(current: CloudState, cloud: str) -> str:
+    """Ask for a solid of a cloud that was made here.
+
+    Raises:
+        InputError: if the cloud is gone.
+        UsageError: as `solid_settings`.
+    """
+    path = Path(cloud)
+    data = media.read_bytes(path)
+    ref = workspace.store().keep_input(data, path.name)
+    recipe = _recipe("surface", {"cloud": store.reference(data, path.name)}, solid_settings(current))
+    return _add(recipe, registry.default_name(registry.kind("surface"), {"cloud": ref.name}), SOLID_FORMAT)
+
+
+def _add(recipe: Recipe, name: str, format: str) -> str:
+    path = workspace.chosen().home / "outputs" / time.strftime("%Y-%m-%d") / f"{name}.{format}"
+    number = workspace.queue().add(recipe, path, format=format, layers=True, owner="page")
+    watching.ensure_worker()
+    return str(number)
