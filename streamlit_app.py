@@ -16,7 +16,7 @@ st.navigation(
     [
         st.Page(PAGES / "tryon.py", title="Try-on", url_path="tryon", default=True),
         st.Page(PAGES / "building.py", title="Building", url_path="building"),
-        st.Page(PAGES / "cloud.py", title="Object", url_path="object"),
+        st.Page(PAGES / "object.py", title="Object", url_path="object"),
         st.Page(PAGES / "check.py", title="Check", url_path="check"),
         st.Page(PAGES / "responsible_use.py", title="Responsible use", url_path="responsible-use"),
     ],

@@ -7,6 +7,7 @@ weights that rise with the signal: at high noise any answer is a mean of shapes,
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -31,6 +32,7 @@ def sampler(name: str = "dpm-solver++") -> Any:
     return DPMSolverMultistepScheduler(**_NOISE, algorithm_type="dpmsolver++", solver_order=2)
 
 
+@cache
 def signal() -> Tensor:
     """(1000,) share of the variance that is signal, by step."""
     return DDPMScheduler(**_NOISE).alphas_cumprod

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.diffpoint import diffusion
 from pipelines.diffpoint.network import CONFIGS, DiffPoint, DiffPointConfig
 from pipelines.diffpoint.patches import farthest_points, gathered, nearest
 
@@ -88,3 +89,43 @@ def test_the_starter_is_small_and_the_official_one_takes_tokens() -> None:
     official = DiffPoint(replace(CONFIGS["official"], embed=48, depth=2, heads=2, fusion_depth=1, image_width=20))
     assert official.condition(torch.randn(1, 2, 257, 20)).shape == (1, 64, 48)
     assert np.isclose(official.config.coarse, 2048)
+
+
+def test_without_noise_a_point_stays_and_with_much_it_goes_where_cells_are() -> None:
+    model = DiffPoint(replace(TINY, cells=8)).eval()
+    likely = torch.full((1, 8, 8, 8), -9.0)
+    likely[0, 6, 1, 4] = 9.0
+    model.occupied = lambda condition: likely.flatten(1)  # type: ignore[method-assign]
+    cell = (torch.tensor([6.5, 1.5, 4.5]) / 8 - 0.5) * diffusion.SCALE
+    inside = cell + 0.2 * (torch.rand(1, 40, 3) - 0.5)
+    condition = torch.zeros(1, 4, 24)
+    assert torch.allclose(model.expected(inside, torch.tensor([0]), condition), inside, atol=0.02)
+    far = model.expected(torch.randn(1, 40, 3), torch.tensor([999]), condition)
+    assert (far - cell).abs().max() < 0.2
+
+
+def test_the_expected_place_is_the_mean_of_points_that_could_have_become_it() -> None:
+    torch.manual_seed(1)
+    model = DiffPoint(replace(TINY, cells=4)).eval()
+    likely = torch.randn(1, 64) * 2
+    model.occupied = lambda condition: likely  # type: ignore[method-assign]
+    step = torch.tensor([450])
+    share = diffusion.signal()[step]
+    side = diffusion.SCALE / 4
+    at = torch.multinomial(likely.sigmoid()[0], 4_000_000, replacement=True)
+    grid = torch.stack([at // 16, at // 4 % 4, at % 4], -1)
+    # Within a cell as the network takes it: normally, as wide as an even one.
+    clean = ((grid + 0.5) / 4 - 0.5) * diffusion.SCALE + torch.randn(len(at), 3) * side / 12**0.5
+    noisy = share.sqrt() * clean + (1 - share).sqrt() * torch.randn(len(at), 3)
+    for asked in torch.tensor([[0.3, -0.2, 0.6], [-0.9, 0.1, 0.4], [1.0, 1.0, -0.5]]):
+        near = (noisy - asked).norm(dim=1) < 0.12
+        found = model.expected(asked[None, None], step, torch.zeros(1, 4, 24))[0, 0]
+        assert near.sum() > 500 and torch.allclose(found, clean[near].mean(0), atol=0.08)
+
+
+def test_cells_are_part_of_the_network_only_where_asked_for() -> None:
+    plain, asked = DiffPoint(TINY), DiffPoint(replace(TINY, cells=8)).eval()
+    assert not any(name.startswith("cells") for name in plain.state_dict())
+    assert asked.occupied(torch.zeros(2, 4, 24)).shape == (2, 512)
+    found = asked(torch.randn(2, 64, 3), torch.tensor([3, 500]), torch.randn(2, 4, 24))
+    assert found.shape == (2, 64, 9) and found.dtype == torch.float32

@@ -57,7 +57,9 @@ def test_strays_are_left_out() -> None:
 
 def test_two_things_are_no_solid() -> None:
     points, normals = ball()
-    both = Cloud(np.concatenate([points, points + np.float32(9)]).astype(np.float32), None, np.concatenate([normals] * 2))
+    both = Cloud(
+        np.concatenate([points, points + np.float32(9)]).astype(np.float32), None, np.concatenate([normals] * 2)
+    )
     with pytest.raises(InputError) as caught:
         surface(both)
     assert caught.value.code == "surface.open" and "2 separate parts" in str(caught.value.seen)

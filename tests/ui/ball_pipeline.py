@@ -1,0 +1,42 @@
+"""A stand-in for DiffPoint that needs no network: every object is a ball of the colour that its first picture has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.types import Cloud, Finding
+from pipelines.diffpoint.pipeline import CloudResult
+from pipelines.diffpoint.views import View, prepare
+
+
+class BallPipeline:
+    """What the page needs of the pipeline."""
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, **options: Any) -> BallPipeline:
+        return cls()
+
+    def prepare(self, picture: np.ndarray) -> View:
+        return prepare(picture, 64)
+
+    def __call__(
+        self, pictures: list[np.ndarray], *, points: int, steps: int, seed: int, on_step: Any, **_: Any
+    ) -> Any:
+        views = tuple(self.prepare(picture) for picture in pictures)
+        normals = np.random.default_rng(seed).normal(size=(points, 3))
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        colours = np.tile(views[0].picture[32, 32, :3], (points, 1))
+        cloud = Cloud((normals / 2).astype(np.float32), colours, normals.astype(np.float32))
+        picture = np.full((64, 64, 3), 200, np.uint8)
+        for step in range(steps):
+            on_step(step, steps, picture)
+        alone = tuple(cloud.points[:64] for _ in views) if len(views) > 1 else ()
+        notes = tuple(finding for view in views for finding in view.findings)
+        unsure = Finding("cloud.unsure", "warning", "Low confidence", "Add pictures")
+        return CloudResult(
+            cloud, views, alone, np.zeros((steps, 64, 3), np.float16), 0.01, None, 0.75, (*notes, unsure),
+            {"cloud": picture, "view-1": views[0].on_grey},
+        )  # fmt: skip
