@@ -276,8 +276,7 @@ class DiffPoint(nn.Module):
 
         Each token answers for a run of cells. Only of networks that have ``cells``.
         """
-        assert self.cells is not None
-        return self.cells(condition).flatten(1)[:, : self.config.cells**3].float()
+        return cast(nn.Linear, self.cells)(condition).flatten(1)[:, : self.config.cells**3].float()
 
     @torch.no_grad()
     def expected(self, cloud: Tensor, steps: Tensor, condition: Tensor) -> Tensor:

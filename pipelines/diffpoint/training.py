@@ -1,18 +1,21 @@
-"""Training DiffPoint on objects that are drawn as it goes.
+"""Training DiffPoint on objects that are drawn as it goes, or on folders of real ones (layouts.py).
 
 Not stated by the paper, and our choice: the loss is the mean squared distance of each point's estimate, weighted by the
 signal-to-noise ratio within bounds (diffusion.py); colours and normals are learnt beside it, the more the less noise
 there is. One picture in ten is replaced by none, so that classifier-free guidance can be had.
 
-At high noise the best estimate of every point is the middle of the object, so that the loss says little of what the
-pictures show. The merged tokens are therefore asked directly as well: a layer that is thrown away afterwards tells from
-each of them which of some cells the surface passes through. Each object is noised twice, its pictures read once.
+At high noise the best estimate of every point is near the middle of the object, whatever the pictures show, and at low
+noise the points themselves say where they belong: the loss teaches little about pictures. A network with ``cells`` is
+therefore asked for them directly (binary cross-entropy), and for nothing else in the first part of a training, when
+five times as many pictures are read in the same time. Each object is noised three times, its pictures read once.
+
+Where colours or normals of an object are not known, nothing is asked of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +23,16 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pipelines.core import checkpoint, training
 from pipelines.core.errors import InputError
 from pipelines.core.runtime import Runtime
 from pipelines.core.shape_metrics import chamfer
-from pipelines.diffpoint import diffusion
+from pipelines.diffpoint import dataset, diffusion, layouts
 from pipelines.diffpoint.augmentation import disturbed
+from pipelines.diffpoint.clip import ClipTokens
 from pipelines.diffpoint.inference import sampled
 from pipelines.diffpoint.network import CONFIGS, DiffPoint
 from pipelines.diffpoint.views import as_input
@@ -36,14 +40,16 @@ from pipelines.synthetic.objects import picture, sample_camera, sample_object, s
 
 VIEWS = 3  # of each object
 DROPPED = 0.1
-COLOUR, NORMAL, CELLS = 0.1, 0.1, 1.0  # weights of the three other losses
-CELLS_A_SIDE = 16  # of the object's box, for what the pictures' tokens are asked
-NOISED = 2  # times that each object is, within a step
-_KEPT_POINTS = 4096
+COLOUR, NORMAL, CELLS, UNSEEN = 0.1, 0.1, 1.0, 0.1  # weights of the other losses; the last is of cells of no picture
+NOISED = 3  # times that each object is, within a step
+READING = 0.25  # share of a training in which pictures are read and nothing else
+_KEPT_POINTS = dataset.KEPT
 _FRESH = 5  # one object in so many is new
 _KEPT = 2500  # objects, about 0.3 MB each
 _HELD, _HELD_SEED = 48, 77
 _QUICK_STEPS = 12
+
+Draw = Callable[[Generator], dict[str, NDArray[Any]]]
 
 
 def train(
@@ -51,9 +57,12 @@ def train(
     config: training.TrainConfig,
     runtime: Runtime,
     *,
+    data: Sequence[str | Path] = (),
     network: str = "starter",
-    points: int = 1024,
+    points: int = 0,
+    clip: str | Path | None = None,
     start: str | Path | None = None,
+    reading: float = READING,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a network and write its weights.
@@ -62,64 +71,130 @@ def train(
         folder: Run folder: log, resumable state, weights.
         config: Bounds and optimiser settings.
         runtime: Device and dtype.
-        network: One of ``CONFIGS``; ``official`` takes tokens of CLIP, which drawn objects do not have.
-        points: Of each cloud and step; at least the network's ``coarse``.
+        data: Folders that `layouts.listed` recognises; none draws objects as it goes.
+        network: One of ``CONFIGS``.
+        points: Of each cloud and step, at least the network's ``coarse``; 0 takes that many.
+        clip: Folder of CLIP's vision tower in transformers' layout, for ``official``, which reads pictures through it.
+            It is not trained, and not written: the weights are used with a copy of it as ``image_encoder/`` in them.
         start: Folder of weights to train further.
+        reading: Share of the training, 0 to 0.9, in which a network with cells learns to read pictures alone.
         log: Receives one line now and then.
 
     Returns:
         Folder of the weights.
 
     Raises:
-        InputError: ``train.network`` or ``train.points``.
-        PipelineError, WeightsError: as `training.fit` and `checkpoint.load_strict`.
+        InputError: ``train.network``, ``train.points``, ``train.reading``, ``data.empty``, or as `layouts.listed`.
+        PipelineError, WeightsError: as `training.fit`, `checkpoint.load_strict` and `ClipTokens.from_pretrained`.
     """
-    known = [name for name, shape in CONFIGS.items() if shape.image == "conv"]
-    if network not in known:
-        raise InputError("train.network", "There is no such network", seen=network, remedy=f"One of {known}")
+    if network not in CONFIGS:
+        raise InputError("train.network", "There is no such network", seen=network, remedy=f"One of {tuple(CONFIGS)}")
     shape = CONFIGS[network]
+    if (shape.image == "clip") != (clip is not None):
+        what = "reads pictures through CLIP" if clip is None else "does not read pictures through CLIP"
+        raise InputError(
+            "train.network", f"This network {what}", seen=f"{network}, clip={clip}",
+            remedy="Add --set clip=DIR with its vision tower" if clip is None else "Leave clip out",
+        )  # fmt: skip
+    points = points or shape.coarse
     if not shape.coarse <= points <= _KEPT_POINTS:
         raise InputError(
             "train.points", "Clouds to train on cannot have so many points", seen=points,
             remedy=f"From {shape.coarse} to {_KEPT_POINTS}",
         )  # fmt: skip
-    source = training.Reservoir(lambda rng: drawn_object(rng, shape.image_size), every=_FRESH, capacity=_KEPT)
-    held = [drawn_object(np.random.default_rng((_HELD_SEED, number)), shape.image_size) for number in range(_HELD)]
+    if not 0 <= reading <= 0.9:
+        raise InputError("train.reading", "No such share of a training", seen=reading, remedy="From 0 to 0.9")
+    encoder = None if clip is None else ClipTokens.from_pretrained(clip, runtime)
+    if encoder is not None:
+        encoder.check(shape, source=str(clip))
+    draw, held = from_folders(data, shape.image_size, log) if data else _drawing(shape.image_size)
+    source = training.Reservoir(draw, every=_FRESH, capacity=_KEPT)
     share = diffusion.signal()
 
     def loss(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        return cloud_loss(model, batch, share)
+        return cloud_loss(model, batch, share, encoder)
 
     def evaluate(model: Any) -> dict[str, float]:
-        return quick_score(model.network, held, runtime)
+        return quick_score(model, held, runtime, encoder)
+
+    def draw_sample(rng: Generator) -> dict[str, NDArray[np.float32]]:
+        return sample(source(rng), rng, points, shape.cells)
 
     torch.manual_seed(config.seed)
-    model = Asked(DiffPoint(shape))
+    model = DiffPoint(shape)
     if start is not None:
-        checkpoint.load_strict(model.network, checkpoint.read_state_dict(Path(start) / checkpoint.WEIGHTS), source=str(start))
-    trained = training.fit(
-        model, loss, lambda rng: sample(source(rng), rng, points), folder, config, runtime,
-        evaluate=evaluate, settings={"network": network, "points": points}, log=log,
+        checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / checkpoint.WEIGHTS), source=str(start))
+    settings = {"network": network, "points": points} | ({"procedural": False} if data else {})
+    if shape.cells and reading:
+        first, config = parts_of(config, reading)
+        read = training.fit(
+            model, lambda model, batch: reading_loss(model, batch, encoder)[:2], draw_sample,
+            Path(folder) / "reading", first, runtime, settings=settings, log=log,
+        )  # fmt: skip
+        model.load_state_dict(read.state_dict())
+    trained: Any = training.fit(
+        model, loss, draw_sample, folder, config, runtime,
+        evaluate=evaluate if held else None, settings=settings, log=log,
     )  # fmt: skip
-    checkpoint.save_component(Path(folder) / "weights", trained.network, asdict(shape))
+    checkpoint.save_component(Path(folder) / "weights", trained, asdict(shape))
+    if clip is not None:
+        log(f"a copy of {clip} as {Path(folder) / 'weights' / 'image_encoder'} makes these weights whole")
     return Path(folder) / "weights"
 
 
-class Asked(nn.Module):
-    """The network, and the layer that asks its condition where the surface is; only training needs that one.
+def _drawing(size: int) -> tuple[Draw, list[dict[str, NDArray[Any]]]]:
+    """What draws an object to train on, and the objects that are scored while training."""
+    held = [drawn_object(np.random.default_rng((_HELD_SEED, number)), size) for number in range(_HELD)]
+    return lambda rng: drawn_object(rng, size), held
 
-    Attributes:
-        network: What is trained.
+
+def from_folders(
+    folders: Sequence[str | Path], size: int, log: Callable[[str], None] = lambda line: None
+) -> tuple[Draw, list[dict[str, NDArray[Any]]]]:
+    """What folders give instead of `drawn_object`: a source of objects to train on, and some to score while training.
+
+    Args:
+        folders: That `layouts.listed` recognises.
+        size: Side of a view.
+        log: Told what was found, and what is left out.
+
+    Returns:
+        ``rng -> object`` over all folders alike, and up to 48 of the kept-out objects, none where no object is.
+
+    Raises:
+        InputError: ``data.empty`` without an object to train on, or what `layouts.listed` raises; the source
+            ``data.empty`` when none of its objects can be read.
     """
+    known: list[layouts.Item] = []
+    reserve: list[layouts.Item] = []
+    for folder in folders:
+        found = layouts.listed(folder)
+        parts = found.of("train"), found.of("val")
+        left_out = f"; left out: {layouts.told(found.left_out)}" if found.left_out else ""
+        log(f"{folder} ({found.layout}): {len(parts[0])} objects to train on, {len(parts[1])} held out{left_out}")
+        known += parts[0]
+        reserve += parts[1]
+    if not known:
+        raise InputError(
+            "data.empty", "There is no object to train on", seen=", ".join(map(str, folders)),
+            remedy="One object in ten is held out: add some",
+        )  # fmt: skip
+    held = []
+    for number in np.linspace(0, len(reserve) - 1, min(len(reserve), _HELD)).round().astype(int):
+        try:
+            held.append(dataset.load(reserve[number], np.random.default_rng((_HELD_SEED, number)), size, VIEWS))
+        except InputError as error:
+            log(f"left out: {error}")
+    return dataset.Source(known, size, VIEWS, log), held
 
-    def __init__(self, network: DiffPoint) -> None:
-        super().__init__()
-        self.network = network
-        self.cells = nn.Linear(network.config.embed, -(-(CELLS_A_SIDE**3) // network.config.condition))
 
-    def occupied(self, condition: Tensor) -> Tensor:
-        """(B, condition, embed) -> (B, 4096) logits, each token answering for a run of cells."""
-        return self.cells(condition).flatten(1)[:, : CELLS_A_SIDE**3]
+def parts_of(config: training.TrainConfig, reading: float) -> tuple[training.TrainConfig, training.TrainConfig]:
+    """The two parts of a training, by minutes or by steps."""
+    if config.minutes is not None:
+        first = config.minutes * reading
+        return replace(config, minutes=first), replace(config, minutes=config.minutes - first)
+    steps = round((config.steps or 0) * reading)
+    return replace(config, steps=steps), replace(config, steps=(config.steps or 0) - steps)
 
 
 def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
@@ -137,31 +212,64 @@ def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
     return {"views": np.stack(views), "points": np.concatenate([points, colours, normals], 1).astype(np.float16)}
 
 
-def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int) -> dict[str, NDArray[np.float32]]:
-    """What the loss takes, float32: ``views`` (3, 4, S, S) in any order, ``cloud`` (points, 9), ``cells`` (4096,)."""
+def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: int) -> dict[str, NDArray[np.float32]]:
+    """What the losses take, float32.
+
+    Args:
+        item: Of `drawn_object`.
+        rng: Source of chance.
+        points: Of the cloud.
+        cells: Along each side of the object's box; 0 for a network without them.
+
+    Returns:
+        ``views`` (3, 4, S, S) in any order; ``cloud`` (points, 9); ``cells`` (cells^3,), 1 where the surface is.
+    """
     views = [as_input(disturbed(item["views"][number], rng)) for number in rng.permutation(VIEWS)]
     chosen = rng.choice(len(item["points"]), points, replace=False)
     cloud = item["points"][chosen].astype(np.float32)
     cloud[:, :3] *= diffusion.SCALE
-    place = np.clip((item["points"][:, :3].astype(np.float32) + 0.5) * CELLS_A_SIDE, 0, CELLS_A_SIDE - 1).astype(int)
-    cells = np.zeros(CELLS_A_SIDE**3, np.float32)
-    cells[(place[:, 0] * CELLS_A_SIDE + place[:, 1]) * CELLS_A_SIDE + place[:, 2]] = 1
-    return {"views": np.stack(views), "cloud": cloud, "cells": cells}
+    place = np.clip((item["points"][:, :3].astype(np.float32) + 0.5) * cells, 0, max(cells - 1, 0)).astype(int)
+    filled = np.zeros(cells**3, np.float32)
+    if cells:
+        filled[(place[:, 0] * cells + place[:, 1]) * cells + place[:, 2]] = 1
+    return {"views": np.stack(views), "cloud": cloud, "cells": filled}
 
 
-def cloud_loss(model: Asked, batch: dict[str, Tensor], share: Tensor) -> tuple[Tensor, dict[str, float]]:
+def reading_loss(
+    network: DiffPoint, batch: dict[str, Tensor], encoder: ClipTokens | None = None
+) -> tuple[Tensor, dict[str, float], Tensor]:
+    """How badly the pictures' tokens tell the cells; the same for the log, and the tokens.
+
+    Args:
+        network: In training mode.
+        batch: Of `sample`.
+        encoder: For networks that take tokens of CLIP.
+    """
+    # One view as often as two and three together.
+    count = max(1, int(torch.randint(0, 4, ())))
+    views = batch["views"][:, :count]
+    condition = network.condition(views if encoder is None else encoder.tokens(views))
+    if not network.config.cells:
+        return condition.new_zeros(()), {}, condition
+    told = F.binary_cross_entropy_with_logits(network.occupied(condition), batch["cells"])
+    # What no picture says: how likely each cell is at all.
+    usual = batch["cells"].mean(0, keepdim=True)
+    unseen = F.binary_cross_entropy_with_logits(network.occupied(network.nothing), usual)
+    return told + UNSEEN * unseen, {"cells": float(told.detach())}, condition
+
+
+def cloud_loss(
+    network: DiffPoint, batch: dict[str, Tensor], share: Tensor, encoder: ClipTokens | None = None
+) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch, and its parts.
 
     Args:
-        model: In training mode.
-        batch: Of `sample`.
+        network: In training mode.
+        batch: Of `sample`; colours and normals of ``cloud`` may be NaN.
         share: Of `diffusion.signal`.
+        encoder: For networks that take tokens of CLIP.
     """
-    network = model.network
-    # One view as often as two and three together.
-    count = max(1, int(torch.randint(0, 4, ())))
-    condition = network.condition(batch["views"][:, :count])
-    cells = F.binary_cross_entropy_with_logits(model.occupied(condition).float(), batch["cells"])
+    cells, parts, condition = reading_loss(network, batch, encoder)
     cloud, condition = (value.repeat_interleave(NOISED, 0) for value in (batch["cloud"], condition))
     steps = torch.randint(0, diffusion.STEPS, (len(cloud),), device=cloud.device)
     share = share.to(cloud.device)[steps]
@@ -171,25 +279,41 @@ def cloud_loss(model: Asked, batch: dict[str, Tensor], share: Tensor) -> tuple[T
     found = network(diffusion.noised(clean, torch.randn_like(clean), share), steps, condition)
     place = (found[..., :3] - clean).square().mean((1, 2))
     told = share * ~dropped  # what colour and normal the points of pure noise have means nothing
-    colour = ((found[..., 3:6] - cloud[..., 3:6]).square().mean((1, 2)) * told).mean()
-    normal = ((1 - F.cosine_similarity(found[..., 6:], cloud[..., 6:], dim=-1)).mean(1) * told).mean()
+    known, cloud = cloud.isfinite(), cloud.nan_to_num()
+    colour = (_mean((found[..., 3:6] - cloud[..., 3:6]).square(), known[..., 3:6]) * told).mean()
+    unlike = 1 - F.cosine_similarity(found[..., 6:], cloud[..., 6:], dim=-1)
+    normal = (_mean(unlike, known[..., 6:].all(-1)) * told).mean()
     total = (diffusion.weight(share) * place).mean() + COLOUR * colour + NORMAL * normal + CELLS * cells
-    parts = {"place": place.mean(), "colour": colour, "normal": normal, "cells": cells}
-    return total, {name: float(value.detach()) for name, value in parts.items()}
+    told_parts = {"place": place.mean(), "colour": colour, "normal": normal}
+    return total, {name: float(value.detach()) for name, value in told_parts.items()} | parts
+
+
+def _mean(values: Tensor, known: Tensor) -> Tensor:
+    """(B, ...) -> (B,) means over what is known, 0 where nothing is."""
+    inner = tuple(range(1, values.dim()))
+    return (values * known).sum(inner) / known.sum(inner).clamp(min=1)
 
 
 def quick_score(
-    model: DiffPoint, held: list[dict[str, NDArray[Any]]], runtime: Runtime, *, points: int = 1024, batch: int = 16
+    model: DiffPoint,
+    held: list[dict[str, NDArray[Any]]],
+    runtime: Runtime,
+    encoder: ClipTokens | None = None,
+    *,
+    points: int = 1024,
+    batch: int = 16,
 ) -> dict[str, float]:
     """Mean chamfer distance of clouds drawn in few steps from one view and from three, for the log."""
     figures = {}
+    points = max(points, model.config.coarse)
     for count in (1, VIEWS):
         distances = []
         for first in range(0, len(held), batch):
             group = held[first : first + batch]
             views = np.stack([[as_input(view) for view in item["views"][:count]] for item in group])
             with torch.inference_mode(), runtime.autocast():
-                condition = model.condition(torch.from_numpy(views).to(runtime.device))
+                seen = torch.from_numpy(views).to(runtime.device)
+                condition = model.condition(seen if encoder is None else encoder.tokens(seen))
             found = sampled(model, condition, points, runtime, clouds=len(group), steps=_QUICK_STEPS)
             for cloud, item in zip(found[..., :3].cpu().numpy(), group, strict=True):
                 distances.append(chamfer(cloud, item["points"][:2048, :3].astype(np.float32))[0])

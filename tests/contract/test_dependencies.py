@@ -37,7 +37,7 @@ def declared(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("studio", ()), ("pipelines", ("aec",)), ("tests", ("dev",))])
+@pytest.mark.parametrize(("folder", "extras"), [("studio", ()), ("pipelines", ("aec", "clip")), ("tests", ("dev",))])
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     providers = packages_distributions()
     allowed = declared(*extras)

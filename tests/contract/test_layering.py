@@ -44,6 +44,8 @@ HEAVY = {
     "trimesh",
     "manifold3d",
     "ifcopenshell",
+    "laspy",
+    "lazrs",
     "c2pa",
     "cryptography",
 }

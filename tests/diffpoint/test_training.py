@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,14 @@ from pipelines.diffpoint.views import GREY, as_input
 from tests.diffpoint.test_network import TINY
 
 CPU = choose("cpu", "float32")
+CELLS = replace(TINY, cells=8)
 
 
 def test_items_hold_views_and_a_surface() -> None:
     item = training.drawn_object(np.random.default_rng(0), 32)
     assert item["views"].shape == (3, 32, 32, 4) and item["views"].dtype == np.uint8
     assert item["points"].shape == (4096, 9) and np.abs(item["points"][:, :3]).max() <= 0.5
-    batch = training.sample(item, np.random.default_rng(1), 100)
+    batch = training.sample(item, np.random.default_rng(1), 100, 8)
     assert batch["views"].shape == (3, 4, 32, 32) and batch["cloud"].shape == (100, 9)
     assert np.abs(batch["cloud"][:, :3]).max() <= 0.5 * diffusion.SCALE
     assert np.ptp(batch["cloud"][:, :3], axis=0).max() > 0.6 * diffusion.SCALE
@@ -51,7 +53,7 @@ def test_the_loss_is_least_for_a_network_that_knows() -> None:
     batch = {
         name: torch.from_numpy(np.stack([value, value]))
         for name, value in training.sample(
-            training.drawn_object(np.random.default_rng(3), 32), np.random.default_rng(0), 64
+            training.drawn_object(np.random.default_rng(3), 32), np.random.default_rng(0), 64, 8
         ).items()
     }
 
@@ -59,18 +61,18 @@ def test_the_loss_is_least_for_a_network_that_knows() -> None:
         def forward(self, cloud: torch.Tensor, steps: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
             return batch["cloud"].repeat_interleave(training.NOISED, 0)
 
-    class Told(training.Asked):
         def occupied(self, condition: torch.Tensor) -> torch.Tensor:
-            return batch["cells"] * 200 - 100
+            cells = batch["cells"] if len(condition) > 1 else batch["cells"].mean(0, keepdim=True)
+            return torch.logit(cells.double(), eps=1e-12).float()
 
     share = diffusion.signal()
-    value, parts = training.cloud_loss(Told(Knowing(TINY)), batch, share)
+    value, parts = training.cloud_loss(Knowing(CELLS), batch, share)
     assert float(value) == pytest.approx(0, abs=1e-6) and set(parts) == {"place", "colour", "normal", "cells"}
-    assert float(training.cloud_loss(training.Asked(DiffPoint(TINY)), batch, share)[0].detach()) > 0.1
+    assert float(training.cloud_loss(DiffPoint(CELLS), batch, share)[0].detach()) > 0.1
 
 
 def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CONFIGS, "starter", TINY)
+    monkeypatch.setitem(CONFIGS, "starter", CELLS)
     monkeypatch.setattr(training, "_HELD", 2)
     monkeypatch.setattr(training, "_KEPT", 4)
     config = TrainConfig(minutes=None, steps=90, batch=8, lr=4e-3, warmup=5)
@@ -79,20 +81,42 @@ def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert folder == again and (folder / "model.safetensors").is_file()
     torch.manual_seed(0)
     rng = np.random.default_rng(9)
-    items = [training.sample(training.drawn_object(rng, 32), rng, 64) for _ in range(16)]
+    items = [training.sample(training.drawn_object(rng, 32), rng, 64, 8) for _ in range(16)]
     batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
-    trained = DiffPoint(TINY)
+    trained = DiffPoint(CELLS)
     checkpoint.load_component(folder, trained)
     with torch.no_grad():
         before, after = (
-            training.cloud_loss(training.Asked(net).train(), batch, diffusion.signal())[1]["place"]
-            for net in (DiffPoint(TINY), trained)
+            training.cloud_loss(net.train(), batch, diffusion.signal())[1]["place"]
+            for net in (DiffPoint(CELLS), trained)
         )
     assert after < 0.85 * before
+    assert (tmp_path / "run" / "reading" / "state.pt").is_file()
+
+
+def test_the_first_part_teaches_reading_alone() -> None:
+    torch.manual_seed(0)
+    model = DiffPoint(CELLS).train()
+    rng = np.random.default_rng(1)
+    items = [training.sample(training.drawn_object(rng, 32), rng, 64, 8) for _ in range(4)]
+    batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+    value, told, condition = training.reading_loss(model, batch)
+    value.backward()
+    taught = {name.split(".")[0] for name, each in model.named_parameters() if each.grad is not None}
+    assert taught == {"image", "fusion", "nothing", "cells"} and set(told) == {"cells"} and len(condition) == 4
+    assert batch["cells"].sum(1).min() > 10 and set(batch["cells"].unique().tolist()) == {0.0, 1.0}
+    one, two = training.parts_of(TrainConfig(minutes=40.0), 0.25)
+    assert (one.minutes, two.minutes) == (10, 30)
+    one, two = training.parts_of(TrainConfig(minutes=None, steps=90), 0.25)
+    assert (one.steps, two.steps, one.minutes) == (22, 68, None)
 
 
 def test_what_cannot_be_trained_is_told(tmp_path: Path) -> None:
-    for values, code in (({"network": "official"}, "train.network"), ({"points": 8}, "train.points")):
+    for values, code in (
+        ({"network": "official"}, "train.network"),
+        ({"points": 8}, "train.points"),
+        ({"reading": 1.0}, "train.reading"),
+    ):
         with pytest.raises(InputError) as caught:
             training.train(tmp_path, TrainConfig(), CPU, **values)  # type: ignore[arg-type]
         assert caught.value.code == code
