@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pipelines.core.errors import InputError
-from pipelines.core.types import Cloud
+from pipelines.core.types import Cloud, Image
 
 FORMATS = ("ply", "xyz", "las", "laz")
 SUFFIXES = {f".{name}": name for name in FORMATS}
@@ -76,6 +76,29 @@ def embedded_sidecar(data: bytes) -> str | None:
     from pipelines.mesh import clouds
 
     return clouds.attached(data, "las")
+
+
+def corners(data: bytes, name: str, size: int) -> list[Image]:
+    """Pictures of a cloud, z up, its longest side filling them, from two sides: the front and the opposite corner.
+
+    Args:
+        data: A cloud file.
+        name: Its name, of which the suffix tells the format.
+        size: Side of the pictures in pixels.
+
+    Returns:
+        Two (size, size, 3) uint8.
+    """
+    import numpy as np
+
+    from pipelines.mesh import picture, topology
+    from pipelines.synthetic.objects import Camera
+
+    cloud = decode(data, name)
+    low, high = cloud.points.min(0), cloud.points.max(0)
+    placed = (cloud.points - (low + high) / 2) / max(float((high - low).max()), 1e-9)
+    points = topology.y_up(placed.astype(np.float64))
+    return [picture.dotted(points, cloud.colours, Camera(turn, 22, 2.4).axes, size) for turn in (35.0, 215.0)]
 
 
 def hash_cloud(cloud: Cloud) -> str:

@@ -1,4 +1,4 @@
-"""What ``make demo`` does: dress the sample people, build the sample sketches, print a table, write a contact sheet.
+"""What ``make demo`` does: dress people, build sketches, model objects, print a table, write a contact sheet.
 
 It goes the way every user goes, through the command ``studio run``, in a process of its own, with the starter weights.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 BATCH = Path("assets") / "samples" / "demo.jsonl"
 SHEET = "contact_sheet.jpg"
+SUFFIXES = {"building": ".3mf", "cloud": ".ply"}
 ROW_HEIGHT, GAP, COLUMNS = 420, 12, 2
 
 
@@ -49,7 +50,7 @@ def place(batch: Path, folder: Path) -> dict[str, dict[str, Any]]:
     for text in batch.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         line["inputs"] = {slot: str((batch.parent / path).resolve()) for slot, path in line["inputs"].items()}
-        line["output"] = line["id"] + (".3mf" if line["kind"] == "building" else ".png")
+        line["output"] = line["id"] + SUFFIXES.get(line["kind"], ".png")
         lines[str(line["id"])] = line
     folder.mkdir(parents=True, exist_ok=True)
     copy = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values())
@@ -75,11 +76,11 @@ def render(folder: Path, lines: dict[str, dict[str, Any]]) -> tuple[list[Case], 
 
 
 def contact_sheet(cases: list[Case], path: Path) -> None:
-    """Write inputs and result of every case side by side, two cases a row; of a building, what two sides of it show."""
+    """Write inputs and result of every case side by side, two cases a row; of what is solid or a cloud, two sides."""
     import numpy as np
     from PIL import Image
 
-    from studio import media, meshes, pictures
+    from studio import clouds, media, meshes, pictures
 
     def scaled(pixels: Any) -> Image.Image:
         picture = Image.fromarray(pixels)
@@ -93,8 +94,8 @@ def contact_sheet(cases: list[Case], path: Path) -> None:
     strips = []
     for case in cases:
         output = Path(case.outcome["output"])
-        solid = output.suffix == ".3mf"
-        made = meshes.corners(output.read_bytes(), output.name, ROW_HEIGHT) if solid else [decoded(output)]
+        corners = {".3mf": meshes.corners, ".ply": clouds.corners}.get(output.suffix)
+        made = corners(output.read_bytes(), output.name, ROW_HEIGHT) if corners else [decoded(output)]
         shown = [scaled(pixels) for pixels in (*map(decoded, case.inputs), *made)]
         strip = Image.new("RGB", (sum(p.width for p in shown) + 2 * GAP, ROW_HEIGHT), "white")
         left = 0

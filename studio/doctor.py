@@ -148,6 +148,9 @@ def _tools() -> Iterator[Check]:
     ifc = importlib.util.find_spec("ifcopenshell") is not None
     absent = "absent; only IFC files need it (extra aec)"
     yield Check("tools", "ifcopenshell", "ok" if ifc else "note", "here" if ifc else absent)
+    clip = importlib.util.find_spec("transformers") is not None
+    absent = "absent; only DiffPoint at its published size needs it (extra clip)"
+    yield Check("tools", "transformers", "ok" if clip else "note", "here" if clip else absent)
     browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
     yield Check("tools", "chromium", "ok" if browser else "note", browser or "absent; only the browser tests need it")
 

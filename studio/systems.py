@@ -50,7 +50,7 @@ SYSTEMS = {
     "iml-vit": System(
         "pipelines.iml_vit.training", "pipelines.iml_vit.evaluation", "iml-vit", "pipelines.iml_vit.conversion"
     ),
-    "diffpoint": System("pipelines.diffpoint.training", None, "diffpoint"),
+    "diffpoint": System("pipelines.diffpoint.training", "pipelines.diffpoint.evaluation", "diffpoint"),
     "viton-hd": System(
         "pipelines.viton_hd.training", "pipelines.viton_hd.evaluation", "viton-hd", "pipelines.viton_hd.conversion"
     ),
@@ -206,7 +206,7 @@ def evaluate(
         raise UsageError(
             "eval.data",
             "There is nothing to score on",
-            remedy="Give --data DIR, or --rendered N for viton-hd and vitruvio",
+            remedy="Give --data DIR, or --rendered N for viton-hd, vitruvio and diffpoint",
         )
     weights_module.use_workspace(settings.home)
     function = _function(chosen.evaluation, "evaluate")

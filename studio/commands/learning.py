@@ -52,7 +52,9 @@ def train(
     iml-vit tampers with the photographs in --data as it goes, or takes a published data set of tampered pictures there
     (CASIA, Columbia, COVERAGE, NIST16, IMD2020). --set side=256 trains on smaller pieces, which makes more steps.
 
-    diffpoint draws its objects as it goes; what it learns cannot be used by another command yet.
+    diffpoint draws its objects as it goes; with --data it trains from ShapeNet-R2N2, Pix3D or folders of CATEGORY/ID/
+    with view_*.png and points.npz. --network official reads pictures through CLIP: --set clip=FOLDER with its vision
+    tower. --set reading=0.25 says which share of the time it learns to read pictures and nothing else.
     """
     from studio import systems
 
@@ -79,7 +81,7 @@ def evaluate(
     garments: Annotated[Path | None, typer.Option(help="Folder of flat garments (viton-hd).")] = None,
     rendered: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of rendered people (viton-hd), or of the 200 drawn buildings (vitruvio)."),
+        typer.Option(min=1, help="Rendered people (viton-hd), or of 200 drawn buildings (vitruvio) or objects (diffpoint)."),
     ] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Your own folder of weights.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
@@ -95,6 +97,9 @@ def evaluate(
     the fixed set that its figures are about; `studio data evaluation` writes that set to look at.
 
     iml-vit takes a DIR of tampered/, masks/ and authentic/, such as `studio data tampered` writes, or a published set.
+
+    diffpoint takes a DIR of CATEGORY/ID/ with view_*.png and points.npz, ShapeNet-R2N2 or Pix3D. Without --data,
+    --rendered 200 draws the fixed set that its figures are about.
     """
     from studio import systems
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import iml_vit, viton_hd, vitruvio
+from tests.benchmarks import diffpoint, iml_vit, viton_hd, vitruvio
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     result = {}
-    for name, module in (("viton-hd", viton_hd), ("vitruvio", vitruvio), ("iml-vit", iml_vit)):
+    modules = {"viton-hd": viton_hd, "vitruvio": vitruvio, "iml-vit": iml_vit, "diffpoint": diffpoint}
+    for name, module in modules.items():
         result[name] = module.measure(options.repeats)
         Console(stderr=True).print(module.table(result[name]))
     options.out.parent.mkdir(parents=True, exist_ok=True)

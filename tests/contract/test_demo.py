@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipelines.mesh import export, topology
-from studio import demo, media
+from studio import clouds, demo, media, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [json.loads(text) for text in (ROOT / demo.BATCH).read_text(encoding="utf-8").splitlines()]
@@ -23,10 +23,10 @@ def test_the_batch_names_pictures_that_are_there() -> None:
     folder = (ROOT / demo.BATCH).parent
     assert len({line["id"] for line in LINES}) == len(LINES) >= 4
     for line in LINES:
-        assert set(line["inputs"]) == ({"sketch"} if line["kind"] == "building" else {"person", "garment"})
+        registry.check_slots(registry.kind(line["kind"]), line["inputs"])
         for path in line["inputs"].values():
             media.decode(media.read_bytes(folder / path), path)
-    for slot, least in (("person", 4), ("garment", 4), ("sketch", 3)):
+    for slot, least in (("person", 4), ("garment", 4), ("sketch", 3), ("view1", 2)):
         assert len({line["inputs"][slot] for line in LINES if slot in line["inputs"]}) >= least
 
 
@@ -36,7 +36,7 @@ def test_the_copy_finds_its_inputs_from_anywhere(tmp_path: Path) -> None:
     assert copy == list(lines.values())
     for line in copy:
         assert all(Path(path).is_absolute() and Path(path).is_file() for path in line["inputs"].values())
-        assert line["output"] == line["id"] + (".3mf" if line["kind"] == "building" else ".png")
+        assert line["output"] == line["id"] + demo.SUFFIXES.get(line["kind"], ".png")
 
 
 def test_the_contact_sheet_shows_each_case_in_order(tmp_path: Path) -> None:
@@ -68,12 +68,16 @@ def test_the_whole_demo(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for line in LINES:
-        result = tmp_path / "out" / (line["id"] + (".3mf" if line["kind"] == "building" else ".png"))
+        result = tmp_path / "out" / (line["id"] + demo.SUFFIXES.get(line["kind"], ".png"))
         assert str(result) in done.stdout
         if line["kind"] == "building":
             solid = export.decode(result.read_bytes(), "3mf")
             assert topology.edge_report(solid).closed and topology.volume(solid) > 0
             assert np.ptp(solid.vertices, axis=0).max() == pytest.approx(120, abs=0.01)
+            continue
+        if line["kind"] == "cloud":
+            cloud = clouds.decode(result.read_bytes(), result.name)
+            assert len(cloud.points) == 4096 and cloud.colours is not None and cloud.normals is not None
             continue
         person, _ = media.decode(media.read_bytes(ROOT / "assets" / "samples" / line["inputs"]["person"]), "person")
         made, _ = media.decode(media.read_bytes(result), "result")
