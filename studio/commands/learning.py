@@ -81,7 +81,10 @@ def evaluate(
     garments: Annotated[Path | None, typer.Option(help="Folder of flat garments (viton-hd).")] = None,
     rendered: Annotated[
         int | None,
-        typer.Option(min=1, help="Rendered people (viton-hd), or of 200 drawn buildings (vitruvio) or objects (diffpoint)."),
+        typer.Option(
+            min=1,
+            help="People (viton-hd), buildings (vitruvio) or objects (diffpoint) to draw; of the last two 200 are.",
+        ),
     ] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Your own folder of weights.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from pipelines.diffpoint.network import CONFIGS as DIFFPOINT
+from pipelines.diffpoint.network import DiffPoint
 from pipelines.viton_hd.network import CONFIGS, GMM, ALIASGenerator, SegGenerator
 from pipelines.vitpose.network import CONFIGS as POSE_CONFIGS
 from pipelines.vitpose.network import VitPose
@@ -47,3 +49,11 @@ def test_vitruvio_signature() -> None:
             key: list(shape) for key, shape in shapes_of(OccupancyNetwork(OCCUPANCY_CONFIGS["published"])).items()
         }
     assert read_json(weights_folder() / "signatures" / "vitruvio-official.json") == expected
+
+
+def test_diffpoint_signature_follows_the_network() -> None:
+    # Nothing is published: this pins down what a checkpoint trained at the published size holds.
+    with torch.device("meta"):
+        network = DiffPoint(DIFFPOINT["official"])
+    expected = {name: list(value.shape) for name, value in network.state_dict().items()}
+    assert read_json(weights_folder() / "signatures" / "diffpoint-official.json") == expected
