@@ -78,6 +78,23 @@ def embedded_sidecar(data: bytes) -> str | None:
     return clouds.attached(data, "las")
 
 
+def in_view(data: bytes, format: str) -> Cloud:
+    """The cloud in a file, y up, its middle at the origin, longest side 1, grey where it has no colours.
+
+    Raises:
+        InputError: ``cloud.*``.
+    """
+    import numpy as np
+
+    from pipelines.mesh import topology
+
+    cloud = content(data, format)
+    low, high = cloud.points.min(0), cloud.points.max(0)
+    placed = (cloud.points - (low + high) / 2) / max(float((high - low).max()), 1e-9)
+    colours = np.full(cloud.points.shape, 150, np.uint8) if cloud.colours is None else cloud.colours
+    return Cloud(topology.y_up(placed.astype(np.float64)).astype(np.float32), colours, None)
+
+
 def corners(data: bytes, name: str, size: int) -> list[Image]:
     """Pictures of a cloud, z up, its longest side filling them, from two sides: the front and the opposite corner.
 
@@ -89,16 +106,11 @@ def corners(data: bytes, name: str, size: int) -> list[Image]:
     Returns:
         Two (size, size, 3) uint8.
     """
-    import numpy as np
-
-    from pipelines.mesh import picture, topology
+    from pipelines.mesh import picture
     from pipelines.synthetic.objects import Camera
 
-    cloud = decode(data, name)
-    low, high = cloud.points.min(0), cloud.points.max(0)
-    placed = (cloud.points - (low + high) / 2) / max(float((high - low).max()), 1e-9)
-    points = topology.y_up(placed.astype(np.float64))
-    return [picture.dotted(points, cloud.colours, Camera(turn, 22, 2.4).axes, size) for turn in (35.0, 215.0)]
+    cloud = in_view(data, SUFFIXES[PurePath(name).suffix.lower()])
+    return [picture.dotted(cloud.points, cloud.colours, Camera(turn, 22, 2.4).axes, size) for turn in (35.0, 215.0)]
 
 
 def hash_cloud(cloud: Cloud) -> str:

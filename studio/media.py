@@ -75,7 +75,10 @@ def read_bytes(path: Path) -> bytes:
             raise InputError("input.unreadable", "This is not a file", seen=path, remedy="Name one picture")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise _too_large(f"{path.name}: {size >> 20} MB", f"{MAX_FILE_BYTES >> 20} MB")
+            raise InputError(
+                "input.too-large", "This file is too large", seen=f"{path.name}: {size >> 20} MB",
+                remedy=f"The limit is {MAX_FILE_BYTES >> 20} MB: make a smaller picture, or thin out the mesh or cloud",
+            )  # fmt: skip
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
         raise InputError("input.unreadable", "This file cannot be read", seen=f"{path}: {error}") from error

@@ -154,7 +154,7 @@ def beside(seal: Sidecar, sealed: Sealed) -> Sidecar:
 
 
 def converted(data: bytes, seal: Sidecar, format: str) -> tuple[bytes, Sidecar]:
-    """A mesh or cloud of ours in another format, with its sidecar inside: what a rerun into that format would write.
+    """A mesh or cloud of ours in another format, with its sidecar inside.
 
     Args:
         data: The file.

@@ -24,11 +24,11 @@ _NOISE = {"num_train_timesteps": STEPS, "beta_schedule": "squaredcos_cap_v2", "p
 
 
 def sampler(name: str = "dpm-solver++") -> Any:
-    """A scheduler of diffusers, set up for this network."""
+    """A scheduler of diffusers, set up for this network; each begins where there is nothing but noise."""
     if name == "ddim":
-        return DDIMScheduler(**_NOISE, clip_sample=False)
+        return DDIMScheduler(**_NOISE, clip_sample=False, timestep_spacing="trailing")
     if name == "ddpm":
-        return DDPMScheduler(**_NOISE, clip_sample=False)
+        return DDPMScheduler(**_NOISE, clip_sample=False, timestep_spacing="trailing")
     return DPMSolverMultistepScheduler(**_NOISE, algorithm_type="dpmsolver++", solver_order=2)
 
 

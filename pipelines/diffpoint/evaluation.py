@@ -26,7 +26,7 @@ from pipelines.core.types import OnStep, report
 from pipelines.diffpoint.patches import farthest_points
 from pipelines.diffpoint.views import as_input, prepare
 from pipelines.synthetic import objects
-from pipelines.synthetic.objects import HELD_OUT, Object, picture, sample_camera, sample_object, surface
+from pipelines.synthetic.objects import CATEGORIES, HELD_OUT, Object, picture, sample_camera, sample_object, surface
 
 POINTS, ASSIGNED = 2048, 1024
 NEAR = (0.01, 0.05)  # distances of the F-score
@@ -110,7 +110,7 @@ def evaluate(
 
     figures = score(items, answer, known=known, seed=seed, on_step=on_step)
     sha256 = checkpoint.sha256_of(sorted(folder.rglob(checkpoint.WEIGHTS)))
-    asked = {"split": split, "seed": seed, "points": points, "steps": steps}
+    asked = {"split": "all" if data is None else split, "seed": seed, "points": points, "steps": steps}
     return {**figures, **asked, "weights": str(weights), "weights_sha256": sha256}
 
 
@@ -153,8 +153,8 @@ def score(
         ``fscore_0.01``, ``fscore_0.05`` and ``emd`` of the first view's answer; the same with ``_3views`` behind, of
         the items that have three; with ``_retrieval`` behind, of the training object most alike to the first view;
         ``confidence`` and ``confidence_3views``; ``n``, and ``refused`` by code. The same again under ``trained`` and
-        ``held_out`` (categories that the generator draws for training, and the one that is kept from it), and for each
-        category under ``categories``. ``ratio`` is ``chamfer`` over ``chamfer_retrieval``.
+        ``held_out`` (categories that the generator draws for training, and the one that is kept from it, where the
+        set has such), and for each category under ``categories``. ``ratio`` is ``chamfer`` over ``chamfer_retrieval``.
     """
     rows: list[dict[str, Any]] = []
     steps = len(items) + -(-known // _OBJECTS_A_STEP)
@@ -181,10 +181,12 @@ def score(
             found = distances(_surface(shape, (seed, KNOWN)), true)
             row |= {f"{name}_retrieval": value for name, value in found.items()}
     categories = sorted({row["category"] for row in rows} - {""})
+    learnt = [row for row in rows if row["category"] in CATEGORIES and row["category"] != HELD_OUT]
+    never = [row for row in rows if row["category"] == HELD_OUT]
     return {
         **_means(rows),
-        "trained": _means([row for row in rows if row["category"] != HELD_OUT]),
-        "held_out": {"category": HELD_OUT, **_means([row for row in rows if row["category"] == HELD_OUT])},
+        **({"trained": _means(learnt)} if learnt else {}),
+        **({"held_out": {"category": HELD_OUT, **_means(never)}} if never else {}),
         "categories": {name: _means([row for row in rows if row["category"] == name]) for name in categories},
         "known": known,
     }

@@ -4,7 +4,7 @@
 |---|---|---|
 | ours | ``CATEGORY/ID/view_*.png`` | ``CATEGORY/ID/points.npz`` |
 | r2n2 | ``ShapeNetRendering/SYNSET/MODEL/rendering/NN.png`` | ``ShapeNet_pointclouds/SYNSET/MODEL/*.npy``, ``*.npz`` |
-| | | or else ``ShapeNetCore.v1/SYNSET/MODEL/model.obj``, ``models/model_normalized.obj`` |
+| | | or without that folder ``ShapeNetCore.v1/SYNSET/MODEL/model.obj``, ``models/model_normalized.obj`` |
 | pix3d | ``img`` and ``mask`` of each entry of ``pix3d.json`` | its ``model``, an OBJ file |
 
 Of several clouds of one model the largest file is taken. ``renderings.txt`` is not needed, nor is Pix3D's ``bbox``
@@ -150,10 +150,10 @@ def _r2n2(root: Path, left_out: Counter[str]) -> Iterator[Item]:
 
 
 def _shapenet(root: Path, synset: str, model: str) -> Path | None:
-    """The largest cloud of a model, or else its mesh."""
-    clouds = [path for path in (root / CLOUDS / synset / model).glob("*.np[yz]") if not path.name.startswith(".")]
-    if clouds:
-        return max(clouds, key=lambda path: (path.stat().st_size, path.name))
+    """The largest cloud of a model; its mesh where the folder has no clouds at all, as their frames are not the same."""
+    if (root / CLOUDS).is_dir():
+        clouds = [path for path in (root / CLOUDS / synset / model).glob("*.np[yz]") if not path.name.startswith(".")]
+        return max(clouds, key=lambda path: (path.stat().st_size, path.name), default=None)
     folder = root / MESHES / synset / model
     meshes = (folder / "model.obj", folder / "models" / "model_normalized.obj")
     return next((path for path in meshes if path.is_file()), None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class CloudResult:
 
 @dataclass(frozen=True)
 class Doubt:
-    """How far opinions may lie apart, in lengths of the object; measured on objects never trained on.
+    """How far opinions may lie apart, in lengths of the object: our choice, until weights bring what was measured.
 
     Attributes:
         unsure: Distance between two answers to the same pictures that only the worst tenth exceeds.
@@ -121,6 +122,8 @@ class DiffPointPipeline:
         encoder = (
             ClipTokens.from_pretrained(Path(folder) / "image_encoder", where) if values["image"] == "clip" else None
         )
+        if encoder is not None:
+            encoder.check(model.config, source=str(folder))
         return cls(model, where, doubt=doubt, encoder=encoder)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -147,7 +150,8 @@ class DiffPointPipeline:
         Args:
             pictures: (H, W, 3) or (H, W, 4) uint8 sRGB of one object, in any order; a fourth channel that is not opaque
                 everywhere cuts the object out.
-            points: Of the cloud, 512 to 16,384. Below 1,024 that many are drawn and a part of them is given.
+            points: Of the cloud, 512 to 16,384. Fewer than the network's
+                ``coarse`` are the first of that many.
             steps: Of the sampler, 2 to 200.
             sampler: One of ``diffusion.SAMPLERS``.
             guidance: 1 follows the pictures as learnt, more exaggerates them, at twice the time.
@@ -182,12 +186,13 @@ class DiffPointPipeline:
                 on_step(2 + done, total, dotted(now[:, :3], _bytes(now[:, 3:6]), SHOWN.axes, _PREVIEW))
 
         drawn = max(points, self.model.config.coarse)
+        walk: dict[str, Any] = {"sampler": sampler, "guidance": guidance}
         found = sampled(
-            self.model, condition, drawn, self.runtime, steps=steps, seed=seed, sampler=sampler, guidance=guidance,
-            on_estimate=on_estimate,
-        )[0, :points].cpu().numpy()  # fmt: skip
+            self.model, condition, drawn, self.runtime, steps=steps, seed=seed, on_estimate=on_estimate, **walk
+        )[0].cpu().numpy()  # fmt: skip
         clock.tick("walk")
-        unsure, alone, apart = self._second_opinions(found, condition, single, seed)
+        unsure, alone, apart = self._second_opinions(found, condition, single, seed, walk)
+        found = found[:points]
         clock.tick("compare")
         report(on_step, total, total)
         cloud = _cloud(found)
@@ -209,14 +214,14 @@ class DiffPointPipeline:
         return together, single
 
     def _second_opinions(
-        self, found: NDArray[np.float32], condition: Tensor, single: Tensor, seed: int
+        self, found: NDArray[np.float32], condition: Tensor, single: Tensor, seed: int, walk: dict[str, Any]
     ) -> tuple[float, tuple[Points, ...], float | None]:
         """How far other noise moves the cloud; what each view gives alone, and how far these are apart."""
         several = len(single) > 1
         asked = torch.cat([condition, single]) if several else condition
         drawn = max(SEEN, self.model.config.coarse)
         others = sampled(
-            self.model, asked, drawn, self.runtime, clouds=len(asked), steps=OPINION_STEPS, seed=seed + 1
+            self.model, asked, drawn, self.runtime, clouds=len(asked), steps=OPINION_STEPS, seed=seed + 1, **walk
         )[:, :SEEN, :3].cpu().numpy()  # fmt: skip
         unsure = between(found[:SEEN, :3], others[0])
         alone = tuple(others[1:])

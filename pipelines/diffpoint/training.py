@@ -124,9 +124,11 @@ def train(
     model = DiffPoint(shape)
     if start is not None:
         checkpoint.load_strict(model, checkpoint.read_state_dict(Path(start) / checkpoint.WEIGHTS), source=str(start))
-    settings = {"network": network, "points": points} | ({"procedural": False} if data else {})
-    if shape.cells and reading:
-        first, config = parts_of(config, reading)
+    settings: dict[str, Any] = {"network": network, "points": points}
+    settings |= ({"procedural": False} if data else {}) | ({"reading": reading} if shape.cells else {})
+    begun = (Path(folder) / "state.pt").is_file()
+    first, config = parts_of(config, reading if shape.cells else 0.0)
+    if not begun and (first.minutes or first.steps):
         read = training.fit(
             model, lambda model, batch: reading_loss(model, batch, encoder)[:2], draw_sample,
             Path(folder) / "reading", first, runtime, settings=settings, log=log,
@@ -189,12 +191,15 @@ def from_folders(
 
 
 def parts_of(config: training.TrainConfig, reading: float) -> tuple[training.TrainConfig, training.TrainConfig]:
-    """The two parts of a training, by minutes or by steps."""
+    """The two parts of a training, by minutes or by steps; the first draws other objects than the second."""
+    first = replace(config, seed=config.seed + 1)
     if config.minutes is not None:
-        first = config.minutes * reading
-        return replace(config, minutes=first), replace(config, minutes=config.minutes - first)
-    steps = round((config.steps or 0) * reading)
-    return replace(config, steps=steps), replace(config, steps=(config.steps or 0) - steps)
+        minutes = config.minutes * reading
+        return replace(first, minutes=minutes), replace(config, minutes=config.minutes - minutes)
+    if config.steps is None:
+        return replace(first, steps=0), config  # which `training.fit` refuses
+    steps = round(config.steps * reading)
+    return replace(first, steps=steps), replace(config, steps=config.steps - steps)
 
 
 def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
@@ -222,7 +227,8 @@ def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: in
         cells: Along each side of the object's box; 0 for a network without them.
 
     Returns:
-        ``views`` (3, 4, S, S) in any order; ``cloud`` (points, 9); ``cells`` (cells^3,), 1 where the surface is.
+        ``views`` (3, 4, S, S) in any order; ``cloud`` (points, 9); ``cells`` (cells^3,), 1 where a
+        point of the surface was drawn: of large surfaces a fifth of the cells stay empty by chance.
     """
     views = [as_input(disturbed(item["views"][number], rng)) for number in rng.permutation(VIEWS)]
     chosen = rng.choice(len(item["points"]), points, replace=False)

@@ -13,6 +13,7 @@ PAPER = (250, 249, 246)
 _STONE, _LINE = np.array([222, 214, 200], np.float32), np.array([58, 56, 54], np.float32)
 _SUPERSAMPLING = 2
 _FOLD = 0.94  # cosine between neighbouring normals below which a line is drawn
+_DOTS = 50_000  # that are drawn at most
 _AWAY = 2.4  # lengths of a cloud from its middle to the camera
 _STEP = 0.02  # jump in depth, of the distance, at which a line is drawn
 
@@ -65,6 +66,9 @@ def dotted(
     Returns:
         (size, size, 3) uint8.
     """
+    if len(points) > _DOTS:
+        some = np.linspace(0, len(points) - 1, _DOTS).astype(int)
+        points, colours = points[some], None if colours is None else colours[some]
     wide = size * _SUPERSAMPLING
     seen = np.asarray(points, np.float64) @ axes.T
     depth = _AWAY - seen[:, 2]

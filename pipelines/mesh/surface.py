@@ -27,7 +27,10 @@ from pipelines.mesh.repair import Change, repair
 Method = Literal["auto", "poisson", "wrap"]
 FEWEST, MOST = 100, 2_000_000
 NEIGHBOURS = 12
-STRAY = 3.0  # standard deviations of the distance to its neighbours beyond which a point is a stray
+ENOUGH = 60_000  # points; of more some are left out
+NOISE = 8.0  # times the median distance to its neighbours from which on a point is noise whatever is around it
+STRAY, LONELY = 3.0, 2.0  # deviations from the mean distance, and times that of its neighbours, that make a stray
+MANY = 0.05  # share of strays from which on it is a warning
 SHRED = 0.01  # share of the points below which a part of the cloud far from the rest is left out
 _REPAIRS = ("weld", "drop-degenerate", "orient", "close-holes", "part-pinched", "remove-inner-shells", "unite-bodies")
 _DEPTHS = (5, 8)  # of Poisson's octree
@@ -75,16 +78,12 @@ def surface(cloud: Cloud, *, method: Method = "auto") -> Surfaced:
         InputError: ``surface.points`` (too few or too many), ``surface.flat``, ``surface.open`` if no closed solid that
             lies on the points was found, with what stood in the way.
     """
-    points, normals, scale, middle = _normalised(cloud)
-    kept = _belonging(points)
-    strays = len(points) - int(kept.sum())
-    points = points[kept]
+    points, normals, strays, scale, middle = _cleaned(cloud)
     gap = spacing(points)
     tried = []
     for name in ("poisson", "wrap") if method == "auto" else (method,):
         if name == "poisson":
-            directions = _oriented(points, gap) if normals is None else _smoothed(points, normals[kept])
-            found, reason = _checked(_poisson(points, directions, gap), points, gap)
+            found, reason = _through(points, normals, gap)
         else:
             found, reason = _wrap(points, gap)
         if found is None:
@@ -92,7 +91,9 @@ def surface(cloud: Cloud, *, method: Method = "auto") -> Surfaced:
             continue
         off = float(_distances(found.mesh, points).mean())
         mesh = Mesh(found.mesh.vertices * scale + middle, found.mesh.faces)
-        return Surfaced(mesh, name, strays, off, found.changes, _findings(found, name, strays, off, tried))
+        return Surfaced(
+            mesh, name, strays, off, found.changes, _findings(found, name, strays, len(points) + strays, off, tried)
+        )
     raise InputError(
         "surface.open", "No closed solid could be made of this cloud", seen="; ".join(tried),
         remedy="Use more points, more pictures or another seed; or clean the cloud in a program for point clouds",
@@ -113,38 +114,62 @@ class _Solid:
     crumbs: int
 
 
-def _normalised(cloud: Cloud) -> tuple[Floats, Floats | None, float, Floats]:
-    points = np.asarray(cloud.points, np.float64)
-    if not FEWEST <= len(points) <= MOST:
-        raise InputError("surface.points", "A surface cannot be made of so many points", seen=len(points),
+def _cleaned(cloud: Cloud) -> tuple[Floats, Floats | None, int, float, Floats]:
+    """Points without doubles and strays, centred, longest side 1; normals; how many were strays; scale and middle."""
+    places = np.asarray(cloud.points, np.float64)
+    _, first = np.unique(places, axis=0, return_index=True)
+    first = _thinned(places, np.sort(first))
+    if not FEWEST <= len(first) or len(places) > MOST:
+        raise InputError("surface.points", "A surface cannot be made of so many points",
+                         seen=f"{len(places)}, of which {len(first)} lie apart",
                          remedy=f"{FEWEST} to {MOST}")  # fmt: skip
+    kept = first[_belonging(places[first])]
+    points = places[kept]
     low, high = points.min(0), points.max(0)
     scale = float((high - low).max())
     points = (points - (low + high) / 2) / max(scale, 1e-30)
-    thinnest = np.sqrt(np.linalg.eigvalsh(np.cov(points.T))[0])
-    if scale <= 0 or thinnest < 1e-4:
+    thinnest = float(np.sqrt(max(np.linalg.eigvalsh(np.cov(points.T))[0], 0)))
+    if thinnest < 1e-4:
         raise InputError("surface.flat", "These points lie in a plane or in a line, and enclose nothing",
                          seen=f"{thinnest:.2g} of the longest side thick",
                          remedy="Use a cloud of a whole object")  # fmt: skip
-    normals = None if cloud.normals is None else np.asarray(cloud.normals, np.float64)
-    return points, normals, scale, (low + high) / 2
+    normals = None if cloud.normals is None else np.asarray(cloud.normals, np.float64)[kept]
+    return points, normals, len(first) - len(kept), scale, (low + high) / 2
+
+
+def _thinned(points: Floats, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of large clouds one point from each cell of a grid: no surface made here shows more."""
+    if len(numbers) <= ENOUGH:
+        return numbers
+    chosen = points[numbers]
+    # Between the hundredths: a stray far away must not make the cells large.
+    low, high = np.percentile(chosen, [1, 99], axis=0)
+    cells = np.floor((chosen - low) / max(float((high - low).max()) / 300, 1e-30)).astype(np.int64)
+    return numbers[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
 
 
 def _belonging(points: Floats) -> NDArray[np.bool_]:
-    """Which points are no strays, and in no small part that lies far from the rest."""
+    """Which points are no strays, and in no small part that lies far from the rest.
+
+    Far is measured by how far a point's own neighbours lie, so that a side with fewer points is no stray.
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    tree = KDTree(points)
-    away = tree.query(points, k=min(NEIGHBOURS, len(points) - 1) + 1)[0][:, 1:].mean(1)
-    kept = away <= away.mean() + STRAY * away.std()
-    numbers = np.flatnonzero(kept)
-    pairs = KDTree(points[numbers]).query_pairs(2.5 * float(away[kept].mean()), output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(numbers), len(numbers)))
+    count = min(NEIGHBOURS, len(points) - 1)
+    distances, near = KDTree(points).query(points, k=count + 1)
+    distances, near = distances[:, 1:], near[:, 1:]
+    away = distances.mean(1)
+    usual = np.median(away[near], axis=1)  # among its neighbours
+    lonely = (away > away.mean() + STRAY * away.std()) & (away > LONELY * usual)
+    lonely |= away > NOISE * np.median(away)
+    # A stray's neighbours do not count it among theirs; a sparse side's do.
+    mutual = distances <= 2.5 * np.minimum(away[:, None], away[near])
+    rows = np.repeat(np.arange(len(points)), count)[mutual.ravel()]
+    graph = coo_matrix((np.ones(len(rows)), (rows, near.ravel()[mutual.ravel()])), shape=(len(points),) * 2)
     _, labels = connected_components(graph, directed=False)
     sizes = np.bincount(labels)
-    kept[numbers[sizes[labels] < SHRED * len(points)]] = False
-    return kept
+    return ~lonely & (sizes[labels] >= max(SHRED * len(points), 4))
 
 
 def _smoothed(points: Floats, normals: Floats) -> Floats:
@@ -169,6 +194,16 @@ def _oriented(points: Floats, gap: float) -> Floats:
     normals = np.asarray(cloud.normals)
     # Outward more often than not, seen from the middle: Poisson's inside has to be inside.
     return normals if (normals * points).sum() >= 0 else -normals
+
+
+def _through(points: Floats, normals: Floats | None, gap: float) -> tuple[_Solid | None, str]:
+    """Poisson's surface, or why it is none."""
+    try:
+        directions = _oriented(points, gap) if normals is None else _smoothed(points, normals)
+        made = _poisson(points, directions, gap)
+    except RuntimeError as error:  # open3d's, e.g. of its triangulation
+        return None, f"{str(error).splitlines()[0][:80]}" if str(error) else "it failed"
+    return _checked(made, points, gap)
 
 
 def _poisson(points: Floats, normals: Floats, gap: float) -> Mesh | None:
@@ -245,6 +280,8 @@ def wrapped(points: Floats, radius: float) -> Mesh | None:
     labelled: Any = ndimage.label(away > radius)
     parts = labelled[0]
     outside = parts == parts[0, 0, 0]
+    if outside.all() or away.min() >= radius:
+        return None
     # Only what is outside counts: rooms that the ball cannot reach are filled.
     rim, _, _, _ = measure.marching_cubes(np.where(outside, away, np.minimum(away, 0.999 * radius)), radius)
     depth = _field(rim * step + low, rim, shape, low, step, _BACK * radius) * np.where(outside, -1, 1)
@@ -271,10 +308,16 @@ def _distances(mesh: Mesh, points: Floats) -> NDArray[np.float32]:
     return topology.scene(mesh).compute_distance(topology.tensor(points.astype(np.float32))).numpy()
 
 
-def _findings(found: _Solid, method: str, strays: int, off: float, tried: list[str]) -> tuple[Finding, ...]:
+def _findings(
+    found: _Solid, method: str, strays: int, points: int, off: float, tried: list[str]
+) -> tuple[Finding, ...]:
     findings = []
     if strays:
-        findings.append(Finding("surface.strays", "info", f"{strays} stray points were left out"))
+        many = strays > MANY * points
+        findings.append(Finding(
+            "surface.strays", "warning" if many else "info", f"{strays} of {points} points were left out as strays",
+            "Look whether a part of the object is missing" if many else "",
+        ))  # fmt: skip
     if method == "wrap" and tried:
         findings.append(Finding(
             "surface.wrapped", "info",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,8 +54,12 @@ def cloud(
     ] = None,
     longest: Longest = None,
     height: Height = None,
-    profile: Profile = Printer.GENERIC,
-    require_printable: Printable = False,
+    profile: Annotated[
+        Printer | None, typer.Option("--profile", help="Printer that the solid is judged for.", show_default="generic")
+    ] = None,
+    require_printable: Annotated[
+        bool, typer.Option("--require-printable", help="Exit 7 and write no solid if it is not printable.")
+    ] = False,
     also: Also = None,
     seed: Seed = 0,
     device: Device = None,
@@ -76,27 +81,30 @@ def cloud(
     from studio.errors import PipelineError
 
     solid = {"longest_mm": length(longest, "--longest"), "height_mm": length(height, "--height"),
-             "profile": profile.value, "require_printable": require_printable}  # fmt: skip
+             "profile": (profile or Printer.GENERIC).value, "require_printable": require_printable}  # fmt: skip
     files = _views(pictures)
     if mesh is None:
-        _only_with_mesh(longest, height, require_printable)
+        _only_with_mesh(longest, height, profile, require_printable)
     else:
-        _check_mesh(mesh, solid, files, force, home)
+        _check_mesh(mesh, solid, [*files.values(), *_clouds(files, out, format, also or ())], force, home)
     values = {"points": points, "steps": steps, "sampler": sampler.value, "guidance": guidance}
     common: dict[str, Any] = {"force": force, "home": home, "quiet": quiet, "layers": layers}
     told = produce("cloud", files, values, out, seed=seed, device=device, dtype=dtype, weights=weights, format=format,
                    also=also or (), dry_run=dry_run, **common)  # fmt: skip
     if mesh is None or not told.artefacts:
-        show(told.data, as_json=as_json, text=told.lines)
+        solid_too = {} if mesh is None else {"mesh": {"output": mesh, "settings": solid}}
+        also_line = [] if mesh is None else [f"and of it      {mesh}"]
+        show({**told.data, **solid_too}, as_json=as_json, text=[*told.lines, *also_line])
         return
+    if not as_json:  # the cloud is there, whatever becomes of the solid
+        show({}, as_json=False, text=told.lines)
     try:
         made = produce("surface", {"cloud": told.artefacts[0].path}, solid, mesh, **common)
-    except PipelineError as error:  # the cloud is there, and whoever asked for both has to hear of it
+    except PipelineError as error:
         if as_json:
             fail(error, told.data)
-        show({}, as_json=False, text=told.lines)
         raise
-    show({**told.data, "mesh": made.data}, as_json=as_json, text=[*told.lines, *made.lines])
+    show({**told.data, "mesh": made.data}, as_json=as_json, text=made.lines)
 
 
 def surface(
@@ -155,8 +163,18 @@ def _views(pictures: list[Path]) -> dict[str, Path]:
     return {f"view{number}": path for number, path in enumerate(pictures, 1)}
 
 
-def _only_with_mesh(longest: str | None, height: str | None, require_printable: bool) -> None:
-    given = {"--longest": longest, "--height": height, "--require-printable": require_printable or None}
+def _clouds(files: dict[str, Path], out: str | None, format: str | None, also: Sequence[str]) -> list[Path]:
+    """Where the cloud will be written, which the solid must not take the place of."""
+    from studio import registry, targets
+
+    row = registry.kind("cloud")
+    first = targets.target_for(out, row.formats, registry.default_name(row, files), format=format).path
+    return [first, *(first.with_suffix(targets.SUFFIX_OF[name]) for name in also if name in row.formats)]
+
+
+def _only_with_mesh(longest: str | None, height: str | None, profile: Printer | None, require_printable: bool) -> None:
+    given = {"--longest": longest, "--height": height, "--profile": profile and profile.value,
+             "--require-printable": require_printable or None}  # fmt: skip
     named = [name for name, value in given.items() if value is not None]
     if named:
         from studio.errors import UsageError
@@ -165,13 +183,25 @@ def _only_with_mesh(longest: str | None, height: str | None, require_printable: 
                          seen=", ".join(named), remedy="Add --mesh FILE.3mf")  # fmt: skip
 
 
-def _check_mesh(mesh: str, solid: dict[str, Any], files: dict[str, Path], force: bool, home: Path | None) -> None:
-    """Find out before the work what is wrong with the size or the name of the solid."""
+def _check_mesh(mesh: str, solid: dict[str, Any], spared: list[Path], force: bool, home: Path | None) -> None:
+    """Find out before the work what is wrong with the size or the name of the solid.
+
+    Raises:
+        UsageError: ``size.*``, ``output.format``.
+        OutputError: ``output.is-input`` for the name of a picture or of the cloud, and as `Store.check` says.
+    """
     from studio import registry, targets
     from studio.commands.common import settings
     from studio.engine import Engine
+    from studio.errors import OutputError
 
     row = registry.kind("surface")
     registry.typed(row, solid)
     engine = Engine(settings(home=home))
-    engine.store.check(targets.target_for(mesh, row.formats, "object", force=force), files.values())
+    target = targets.target_for(mesh, row.formats, registry.default_name(row, {"cloud": spared[-1]}), force=force)
+    if target.path.resolve() in {path.resolve() for path in spared}:
+        raise OutputError(
+            "output.is-input", "The solid would take the place of the cloud or of a picture", seen=target.path,
+            remedy="Give the solid another name",
+        )  # fmt: skip
+    engine.store.check(target, spared)

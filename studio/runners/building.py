@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.core.types import Finding, Mesh
 from studio import meshes, viewing
 from studio.print_settings import BuildingSettings
 from studio.registry import Call, Product
-from studio.runners.mesh import gate, passport_of, scaled, told
+from studio.runners.mesh import gate, passport_of, reduced, scaled, told
 
 PIPELINE = "pipelines.vitruvio.pipeline:VitruvioPipeline"
 SAME_VIEW = "same view"  # the layer that shows the building as the sketch does
@@ -42,7 +41,7 @@ def run(call: Call) -> Product:
         seed=call.seed,
         on_step=on_step,
     )
-    mesh, reduced, changes = _reduced(made.mesh, settings.faces)
+    mesh, missed, changes = reduced(made.mesh, settings.faces)
     printed = meshes.rounded(scaled(mesh, settings))
     passport = passport_of(printed, settings.profile, settings.source)
     if settings.require_printable:
@@ -63,27 +62,10 @@ def run(call: Call) -> Product:
             "variants": int(made.variants),
             "changes": [*(change.as_dict() for change in made.changes), *changes],
         },
-        findings=(*made.findings, *reduced, *passport.findings),
+        findings=(*made.findings, *missed, *passport.findings),
         layers={**made.layers, viewing.LAYER: viewing.pack(printed, wall_thickness(printed))},
         timings=dict(made.timings),
     )
-
-
-def _reduced(mesh: Mesh, faces: int | None) -> tuple[Mesh, tuple[Finding, ...], list[dict[str, Any]]]:
-    """The mesh with at most so many triangles, and whether that could be reached."""
-    if faces is None:
-        return mesh, (), []
-    from pipelines.mesh.reduce import reduce_faces
-
-    done = reduce_faces(mesh, faces)
-    missed = tuple(
-        Finding(
-            "building.faces", "warning", f"The number of triangles was not reached: {change.message}", "Ask for more"
-        )
-        for change in done.changes
-        if not change.complete
-    )
-    return done.mesh, missed, [change.as_dict() for change in done.changes]
 
 
 def plan(call: Call) -> Product:

@@ -12,7 +12,7 @@ from studio import meshes, viewing
 from studio.errors import GateFailed
 from studio.print_settings import SurfaceSettings
 from studio.registry import Call, CloudSettings, Product
-from studio.runners.mesh import gate, passport_of, scaled, told
+from studio.runners.mesh import gate, passport_of, reduced, scaled, told
 
 PIPELINE = "pipelines.diffpoint.pipeline:DiffPointPipeline"
 
@@ -34,9 +34,11 @@ def run(call: Call) -> Product:
         on_step=call.on_step,
     )
     cloud = _on_the_ground(made.cloud)
+    # Of a small cloud more points were drawn than it has; the viewer colours steps like the cloud, point by point.
+    few = min(len(cloud.points), made.steps.shape[1])
+    view = viewing.pack_cloud(made.cloud, made.steps[:, :few], tuple(each[:few] for each in made.alone))
     return Product(
         cloud=cloud,
-        title="Cloud",
         preview=made.layers["cloud"],
         receipt={
             "cloud": {
@@ -48,7 +50,7 @@ def run(call: Call) -> Product:
             }
         },
         findings=made.findings,
-        layers={**made.layers, viewing.LAYER: viewing.pack_cloud(made.cloud, made.steps, made.alone)},
+        layers={**made.layers, viewing.LAYER: view},
         timings=dict(made.timings),
     )
 
@@ -93,17 +95,13 @@ def surface(call: Call) -> Product:
     """
     from pipelines.mesh import surface as surfaces
     from pipelines.mesh.printability import wall_thickness
-    from pipelines.mesh.reduce import reduce_faces
     from pipelines.mesh.topology import y_up
 
     settings: SurfaceSettings = call.settings
     call.on_step(0, 3, None)
     made = surfaces.surface(call.inputs["cloud"], method=settings.method)
     call.on_step(1, 3, None)
-    mesh, changes = made.mesh, list(made.changes)
-    if settings.faces is not None:
-        reduced = reduce_faces(mesh, settings.faces)
-        mesh, changes = reduced.mesh, [*changes, *reduced.changes]
+    mesh, missed, changes = reduced(made.mesh, settings.faces)
     printed = meshes.rounded(scaled(Mesh(y_up(mesh.vertices), mesh.faces), settings))
     call.on_step(2, 3, None)
     passport = passport_of(printed, settings.profile, settings.source)
@@ -119,13 +117,13 @@ def surface(call: Call) -> Product:
     call.on_step(3, 3, None)
     return Product(
         mesh=printed,
-        title="Object",
+        title="Surface",
         preview=meshes.look(printed, 512),
         receipt={
             "passport": told(passport),
             "surface": {"method": made.method, "strays": made.strays, "mean_distance": round(made.off, 5)},
-            "changes": [change.as_dict() for change in changes],
+            "changes": [*(change.as_dict() for change in made.changes), *changes],
         },
-        findings=(*made.findings, *passport.findings),
+        findings=(*made.findings, *missed, *passport.findings),
         layers={viewing.LAYER: viewing.pack(printed, wall_thickness(printed))},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.core.types import Mesh
+from pipelines.core.types import Finding, Mesh
 from studio import meshes
 from studio.errors import GateFailed
 from studio.print_settings import SizedSettings
@@ -24,6 +24,23 @@ def told(passport: Any) -> dict[str, Any]:
     """A passport as JSON, with the largest of its shells only."""
     fields = passport.as_dict()
     return {**fields, "shells": fields["shells"][:SHELLS_TOLD]}
+
+
+def reduced(mesh: Mesh, faces: int | None) -> tuple[Mesh, tuple[Finding, ...], list[dict[str, Any]]]:
+    """The mesh with at most so many triangles, whether that could not be reached, and what was done."""
+    if faces is None:
+        return mesh, (), []
+    from pipelines.mesh.reduce import reduce_faces
+
+    done = reduce_faces(mesh, faces)
+    missed = tuple(
+        Finding(
+            "mesh.faces-missed", "warning", f"The number of triangles was not reached: {change.message}", "Ask for more"
+        )
+        for change in done.changes
+        if not change.complete
+    )
+    return done.mesh, missed, [change.as_dict() for change in done.changes]
 
 
 def scaled(mesh: Mesh, settings: SizedSettings) -> Mesh:
@@ -67,7 +84,6 @@ def repair(call: Call) -> Product:
     Raises:
         GateFailed: ``mesh.not-closed`` if the repairs cannot close it; ``mesh.not-printable`` where that was asked for.
     """
-    from pipelines.mesh.reduce import reduce_faces
     from pipelines.mesh.repair import repair as run_repairs
     from pipelines.mesh.scale import on_the_bed
 
@@ -77,9 +93,7 @@ def repair(call: Call) -> Product:
     repaired = run_repairs(mesh, settings.repairs)
     mesh, changes = repaired.mesh, list(repaired.changes)
     call.on_step(2, 4, None)
-    if settings.faces is not None:
-        reduced = reduce_faces(mesh, settings.faces)
-        mesh, changes = reduced.mesh, [*changes, *reduced.changes]
+    mesh, missed, more = reduced(mesh, settings.faces)
     call.on_step(3, 4, None)
     mesh = meshes.rounded(on_the_bed(mesh))
     found = passport_of(mesh, settings.profile, "as the file has it")
@@ -100,7 +114,7 @@ def repair(call: Call) -> Product:
         receipt={
             "passport": told(found),
             "passport_before": told(before),
-            "changes": [change.as_dict() for change in changes],
+            "changes": [*(change.as_dict() for change in changes), *more],
         },
-        findings=found.findings,
+        findings=(*missed, *found.findings),
     )

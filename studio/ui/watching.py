@@ -36,7 +36,7 @@ _STEPS = {
         "Comparing with the sketch",
         "Measuring for the printer",
     ),
-    "surface": ("Laying the surface", "Measuring for the printer", "Writing"),
+    "surface": ("Laying the surface", "Bringing it to size", "Measuring for the printer"),
     "mask": ("Finding the person", "Reading the garment", "Marking the area"),
 }
 

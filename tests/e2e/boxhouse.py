@@ -19,8 +19,7 @@ from pipelines.core.errors import InputError
 from pipelines.core.types import Finding, Mesh
 from studio import meshes, registry, viewing
 from studio.registry import Call, Product
-from studio.runners import building
-from studio.runners.mesh import passport_of, told
+from studio.runners.mesh import passport_of, scaled, told
 
 STEP_SECONDS = 0.25
 VARIANTS = 3
@@ -96,7 +95,7 @@ def run(call: Call) -> Product:
     dark = ink(call.inputs["sketch"])
     rows, columns = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
     mesh = house(np.ptp(columns) / 240, np.ptp(rows) / 240, 0.3 + 0.2 * settings.variant)
-    printed = meshes.rounded(building._to_print(mesh, settings))
+    printed = meshes.rounded(scaled(mesh, settings))
     found = passport_of(printed, settings.profile, settings.source)
     shown = np.full((200, 200, 3), 235 - 40 * settings.variant, np.uint8)
     shown[60:160, 40:160] = (120, 150, 140)

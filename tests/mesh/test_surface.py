@@ -67,11 +67,61 @@ def test_two_things_are_no_solid() -> None:
 
 def test_what_cannot_enclose_anything_is_refused() -> None:
     points, _ = ball(300)
+    turn = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))[0]
     flat = points * np.array([1, 1, 0], np.float32)
-    for cloud, code in ((points[:50], "surface.points"), (flat, "surface.flat"), (points * 0, "surface.flat")):
+    tilted = (flat.astype(np.float64) @ turn).astype(np.float32)
+    diagonal = np.stack([points[:, 0], points[:, 0], points[:, 2]], 1)
+    for cloud, code in (
+        (points[:50], "surface.points"),
+        (points * 0, "surface.points"),
+        (np.repeat(points[:60], 8, 0), "surface.points"),
+        (flat, "surface.flat"),
+        (tilted, "surface.flat"),
+        (diagonal, "surface.flat"),
+    ):
         with pytest.raises(InputError) as caught:
             surface(Cloud(cloud))
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("method", ["poisson", "wrap"])
+def test_doubled_points_change_nothing(method: str) -> None:
+    points, normals = ball(3000)
+    one = surface(Cloud(points, None, normals), method=method)  # type: ignore[arg-type]
+    doubled = Cloud(np.repeat(points, 3, 0), None, np.repeat(normals, 3, 0))
+    two = surface(doubled, method=method)  # type: ignore[arg-type]
+    assert np.array_equal(one.mesh.vertices, two.mesh.vertices) and one.strays == two.strays
+
+
+def test_invalid_pixels_and_a_far_stray_do_no_harm() -> None:
+    points, _ = ball(3000)
+    nowhere = np.zeros((5000, 3), np.float32)
+    moved = points + np.float32([900, 400, 0])  # as depth cameras and surveys have it
+    found = surface(Cloud(np.concatenate([moved, nowhere, [[9e4, 0, 0]]]).astype(np.float32)))
+    assert topology.volume(found.mesh) == pytest.approx(np.pi / 6, rel=0.12) and found.strays <= 40
+
+
+def test_a_sparse_side_is_no_stray() -> None:
+    points, normals = ball(14_000)
+    sparse = (points[:, 2] < 0.35) & (np.arange(len(points)) % 12 > 0)
+    found = surface(Cloud(points[~sparse], None, normals[~sparse]))
+    assert topology.volume(found.mesh) == pytest.approx(np.pi / 6, rel=0.12)
+    assert found.strays < 0.02 * (~sparse).sum()
+
+
+def test_many_strays_are_a_warning() -> None:
+    points, normals = ball(3000)
+    rng = np.random.default_rng(1)
+    noise = rng.uniform(-3, 3, (300, 3)).astype(np.float32)
+    found = surface(Cloud(np.concatenate([points, noise]), None, np.concatenate([normals, normals[:300]])))
+    severities = {finding.code: finding.severity for finding in found.findings}
+    assert severities["surface.strays"] == "warning" and found.strays > 150
+
+
+def test_a_large_cloud_is_thinned_first() -> None:
+    points, normals = ball(300_000)
+    found = surface(Cloud(points, None, normals))
+    assert topology.volume(found.mesh) == pytest.approx(np.pi / 6, rel=0.05)
 
 
 def test_the_wrap_fills_what_the_ball_cannot_enter() -> None:

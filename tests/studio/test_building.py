@@ -227,7 +227,7 @@ def test_faces_that_cannot_be_reached_are_told(engine: Engine, sketch: Path, tmp
     path = make(engine, sketch, tmp_path / "tower.3mf", faces=4)
     receipt = sidecar.read(path)[0].receipt
     assert receipt["changes"][-1]["figures"]["faces_after"] == 12 and not receipt["changes"][-1]["complete"]
-    assert "building.faces" in {finding["code"] for finding in receipt["findings"]}
+    assert "mesh.faces-missed" in {finding["code"] for finding in receipt["findings"]}
 
 
 def test_plan(engine: Engine, sketch: Path, tmp_path: Path) -> None:

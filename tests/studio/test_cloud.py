@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -96,16 +96,44 @@ def test_a_solid_of_a_cloud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert registry.kind("surface").origin.parent == "cloud" and seal.recipe.inputs["cloud"].name == "ball.ply"
 
 
-def test_a_cloud_and_its_solid_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cloud_and_its_solid_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.runners.cloud.PIPELINE", "tests.ui.ball_pipeline:BallPipeline")
+    source, paths = view(tmp_path / "one.png"), (tmp_path / "a.ply", "--mesh", tmp_path / "a.3mf")
+    code, told = answer(capsys, "cloud", source, "-o", *paths, "--dry-run")
+    assert code == 0 and told["mesh"]["output"] == str(tmp_path / "a.3mf") and not paths[0].exists()
+    code, told = answer(capsys, "cloud", source, "-o", *paths)
+    assert code == 0 and told["output"] == str(paths[0]) and told["mesh"]["output"] == str(tmp_path / "a.3mf")
+    mesh = meshes.decode((tmp_path / "a.3mf").read_bytes(), "a.3mf")
+    assert topology.edge_report(mesh).closed and len(topology.split(mesh)) == 1
+
+
+def test_a_solid_that_is_refused_leaves_the_cloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.runners.cloud.PIPELINE", "tests.ui.ball_pipeline:FlatPipeline")
     source = view(tmp_path / "one.png")
-    code, told = answer(capsys, "cloud", source, "-o", tmp_path / "a.ply", "--mesh", tmp_path / "a.3mf", *FEW)
-    assert (tmp_path / "a.ply").is_file() and told["output"] == str(tmp_path / "a.ply")
-    if code == 0:
-        assert told["mesh"]["output"] == str(tmp_path / "a.3mf")
-        mesh = meshes.decode((tmp_path / "a.3mf").read_bytes(), "a.3mf")
-        assert topology.edge_report(mesh).closed and len(topology.split(mesh)) == 1
-    else:  # two steps make no good cloud: then the reason is told, and the cloud is there
-        assert told["error"]["code"] == "surface.open" and not (tmp_path / "a.3mf").exists()
+    code, told = answer(capsys, "cloud", source, "-o", tmp_path / "a.ply", "--mesh", tmp_path / "a.3mf")
+    assert (
+        code == errors.INPUT and told["error"]["code"] == "surface.flat" and told["output"] == str(tmp_path / "a.ply")
+    )
+    assert (tmp_path / "a.ply").is_file() and not (tmp_path / "a.3mf").exists()
+
+
+def test_names_are_those_of_the_pipelines() -> None:
+    from pipelines.diffpoint import diffusion, pipeline
+    from pipelines.mesh import clouds as files
+    from pipelines.mesh import surface
+    from studio.commands import cloud as commands
+
+    fields = registry.CloudSettings.model_fields
+    assert get_args(fields["sampler"].annotation) == diffusion.SAMPLERS == tuple(commands.Sampler)
+    assert get_args(registry.kind("surface").settings.model_fields["method"].annotation) == get_args(surface.Method)
+    assert tuple(commands.Method) == get_args(surface.Method)
+    assert clouds.FORMATS == files.FORMATS and registry.MOST_VIEWS == pipeline.MOST_VIEWS
+    limits = {name: (fields[name].metadata[0].ge, fields[name].metadata[1].le) for name in ("points", "steps")}
+    assert limits == {"points": pipeline.POINTS, "steps": pipeline.STEPS}
 
 
 def test_what_encloses_nothing_is_refused_and_nothing_is_written(
@@ -159,7 +187,6 @@ def test_transparency_cuts_the_object_out(tmp_path: Path) -> None:
     source = view(tmp_path / "one.png")
     pixels, info = media.decode(source.read_bytes(), "one.png", keep_alpha=True)
     assert pixels.shape[2] == 4 and not info.findings
-    assert run(["run", "--help"]) == 0
     engine = Engine(studio_settings.load())
     product = engine.perform(engine.draft("cutout", {"view": source})).product
     assert product.pixels.shape == (128, 128, 3) and (product.pixels[0] == 128).all()
@@ -177,6 +204,9 @@ def test_options_that_do_not_fit_are_refused_before_the_work(
         ([source, "--mesh", tmp_path / "a.xyz"], "output.format"),
         ([source, "--mesh", source, "--force"], "output.format"),
         ([source, "--points", "100"], "usage"),
+        ([source, "--profile", "ender-3"], "cloud.no-mesh"),
+        ([source, "-o", tmp_path / "a.ply", "--mesh", tmp_path / "a.ply"], "output.is-input"),
+        ([source, "-o", tmp_path / "a.las", "--also", "ply", "--mesh", tmp_path / "a.ply"], "output.is-input"),
     ):
         exit_code, told = answer(capsys, "cloud", *arguments)
         assert exit_code == errors.USAGE and told["error"]["code"] == code, arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,11 @@ class BallPipeline:
             cloud, views, alone, np.zeros((steps, 64, 3), np.float16), 0.01, None, 0.75, (*notes, unsure),
             {"cloud": picture, "view-1": views[0].on_grey},
         )  # fmt: skip
+
+
+class FlatPipeline(BallPipeline):
+    """Every object is a disc, which encloses nothing."""
+
+    def __call__(self, *arguments: Any, **options: Any):
+        made = super().__call__(*arguments, **options)
+        return replace(made, cloud=replace(made.cloud, points=made.cloud.points * np.float32([1, 0, 1])))

@@ -26,6 +26,7 @@ USES = {
     "laz": "LAS, compressed.",
     "ifc": "For building models (BIM): one solid, no walls or storeys.",
 }
+AGAIN = "Open file or recipe here again, or run `studio rerun` on it, and you get the same again."
 MIME = {"3mf": "model/3mf", "stl": "model/stl", "obj": "model/obj", "glb": "model/gltf-binary"}
 
 
@@ -94,13 +95,14 @@ def _facts(outcome: results.Outcome) -> list[tuple[str, str]]:
     return rows
 
 
-def download(path: Path, known: dict[str, str], *, key: str) -> None:
+def download(path: Path, known: dict[str, str], *, key: str, again: str = AGAIN) -> None:
     """Draw the choice of a format and the buttons that take file, recipe and seal along.
 
     Args:
         path: A mesh or cloud of ours.
         known: Format -> its name, the default first.
         key: Of the controls.
+        again: How to get the same again.
     """
     default = next(iter(known))
     chosen = st.segmented_control(
@@ -145,4 +147,4 @@ def download(path: Path, known: dict[str, str], *, key: str) -> None:
         help="Content credentials of the file above, signed by this studio, not by a public authority. Kept beside it, "
         "they let `studio verify` say whether a byte was changed.",
     )
-    st.caption("Open file or recipe here again, or run `studio rerun` on it, and you get the same again.")
+    st.caption(again)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from studio import media, registry, sidecar, store
+from studio import media, registry, sidecar
 from studio.recipe import InputRef, Recipe
 from studio.ui import asking, watching, workspace
 from studio.ui.cloud import state
@@ -49,9 +49,20 @@ def ask_cutouts() -> None:
         state.update(plan_jobs=(*state.get().plan_jobs, (picture.sha256, str(number))))
 
 
+def give_up() -> None:
+    """Stop what is being made: its pictures, or its cloud, are no longer those on the page."""
+    current = state.get()
+    wanted = {picture.sha256 for picture in current.pictures}
+    for job in (current.job, current.solid_job, *(job for sha256, job in current.plan_jobs if sha256 not in wanted)):
+        if job:
+            watching.cancel(job)
+    state.update(job=None, solid_job=None)
+
+
 def cloud_settings(current: CloudState) -> dict[str, Any]:
     """Settings of a recipe of a cloud."""
-    return {"points": current.points, "steps": current.steps, "guidance": current.guidance}
+    names = ("points", "steps", "sampler", "guidance")
+    return {name: getattr(current, name) for name in names}
 
 
 def submit(current: CloudState) -> str:
@@ -86,7 +97,7 @@ def submit_solid(current: CloudState, cloud: str) -> str:
     path = Path(cloud)
     data = media.read_bytes(path)
     ref = workspace.store().keep_input(data, path.name)
-    recipe = _recipe("surface", {"cloud": store.reference(data, path.name)}, solid_settings(current))
+    recipe = _recipe("surface", {"cloud": ref}, solid_settings(current))
     return _add(recipe, registry.default_name(registry.kind("surface"), {"cloud": ref.name}), SOLID_FORMAT)
 
 

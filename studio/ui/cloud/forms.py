@@ -14,6 +14,8 @@ from studio.ui.cloud import asking, state
 from studio.ui.components.tiles import Tile, tiles
 from studio.ui.state import Picture
 
+POINTS = (512, 1024, 2048, 4096, 8192, 16_384)  # that the slider offers
+
 
 def pictures_step() -> None:
     """Pick a sample object, or upload pictures of one's own."""
@@ -60,19 +62,27 @@ def _pick(name: str) -> None:
 
 
 def _upload() -> None:
-    with notices.catch("object"):
-        uploads = st.session_state["object_upload"]
-        added = [inputs.keep_upload(upload.getvalue(), upload.name) for upload in uploads]
-        own = [each for each in state.get().pictures if each.sample is None]
-        fresh = list({each.sha256: each for each in (*own, *added)}.values())
-        if fresh:
-            use(tuple(fresh[:MOST_VIEWS]))
-        if len(fresh) > MOST_VIEWS:
-            st.toast(f"The first {MOST_VIEWS} pictures are used.")
+    """Take what is new in the uploader; the cross beside a file there changes nothing, "Leave out" does."""
+    current = state.get()
+    fresh: dict[str, Picture] = {}
+    for upload in st.session_state["object_upload"]:
+        with notices.catch("object"):
+            kept = inputs.keep_upload(upload.getvalue(), upload.name)
+            if kept.sha256 not in current.taken:
+                fresh[kept.sha256] = kept
+    if not fresh:
+        return
+    own = {each.sha256: each for each in current.pictures if each.sample is None}
+    chosen = tuple({**own, **fresh}.values())
+    use(chosen[:MOST_VIEWS])
+    state.update(taken=(*current.taken, *fresh))
+    if len(chosen) > MOST_VIEWS:
+        st.toast(f"The first {MOST_VIEWS} pictures are used.")
 
 
 def use(pictures: tuple[Picture, ...]) -> None:
-    """Use other pictures."""
+    """Use other pictures; what is being made of the old ones is given up."""
+    asking.give_up()
     state.update(pictures=pictures, refused=(), artefact=None, solid=None)
 
 
@@ -115,15 +125,15 @@ def settings_step() -> None:
         st.session_state.setdefault(name, value)
     with st.expander("Settings"):
         st.select_slider(
-            "Points", [512, 1024, 2048, 4096, 8192, 16384], key="cloud_points", on_change=_take,
+            "Points", sorted({*POINTS, state.get().points}), key="cloud_points", on_change=_take,
             help="More points show the same shape more finely, and take longer.",
         )  # fmt: skip
         st.slider(
-            "Steps", 5, 100, key="cloud_steps", on_change=_take,
+            "Steps", 2, 200, key="cloud_steps", on_change=_take,
             help="From noise to the cloud. More than 20 rarely change anything.",
         )  # fmt: skip
         st.slider(
-            "Guidance", 0.0, 4.0, step=0.25, key="cloud_guidance", on_change=_take,
+            "Guidance", 0.0, 10.0, step=0.25, key="cloud_guidance", on_change=_take,
             help="1 follows the pictures as learnt; more exaggerates them, in twice the time.",
         )  # fmt: skip
         st.number_input(

@@ -40,7 +40,9 @@ def show(restore: Callable[[Recipe], None]) -> None:
         with take:
             st.subheader("Take it along", anchor=False)
             if solid:
-                download(outcome.path, {name: SOLID_FORMATS[name] for name in solids.formats()}, key="object_solid")
+                known = {name: SOLID_FORMATS[name] for name in solids.formats()}
+                again = "`studio rerun` on the file gives the same solid again."
+                download(outcome.path, known, key="object_solid", again=again)
                 gallery.delete_button(artefact, lambda: state.update(solid=None))
             else:
                 download(outcome.path, FORMATS, key="cloud_file")
@@ -69,7 +71,8 @@ def _facts(outcome: results.Outcome) -> list[tuple[str, str]]:
         off = 100 * float(surface.get("mean_distance", 0))
         rows.append(("Surface", f"{through}, {off:.1f} % of its length from them on average"))
     rows += [("Clean-up", str(item.get("message"))) for item in told.get("changes", []) if isinstance(item, dict)]
-    rows += receipt.origin(outcome.recipe.seed, told)
+    if outcome.recipe.weights:
+        rows += receipt.origin(outcome.recipe.seed, told)
     rows.append(("Seal", workspace.seal_of(outcome.path)))
     rows.append(("Kept in", str(outcome.path)))
     return rows

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from studio import media, pictures, registry, sidecar, store, viewing
-from studio.errors import UsageError
+from studio import clouds, media, pictures, registry, sidecar, store, viewing
+from studio.errors import PipelineError, UsageError
 from studio.recipe import Recipe
 from studio.registry import CloudSettings
 from studio.ui import inputs, workspace
@@ -31,7 +31,7 @@ class Outcome:
         recipe: As sealed.
         receipt: As sealed.
         findings: code, severity, message, remedy each.
-        view: What the viewer takes; None if it was not kept with the file.
+        view: What the viewer takes: as it was kept, or of the file alone; None if that cannot be read.
         picture: (h, w, 3) uint8, or None.
     """
 
@@ -87,9 +87,18 @@ def _outcome(path: Path, stamp: int) -> Outcome:
         recipe=seal.recipe,
         receipt=seal.receipt,
         findings=tuple(seal.receipt.get("findings", [])),
-        view=media.read_bytes(view) if view.is_file() else None,
+        view=media.read_bytes(view) if view.is_file() else _view(path, seal.output.format),
         picture=pictures.pixels_of(media.read_bytes(picture)) if picture.is_file() else None,
     )
+
+
+def _view(path: Path, format: str) -> bytes | None:
+    """What the viewer takes of the file alone, without steps; None of a mesh or a damaged file."""
+    try:
+        cloud = clouds.in_view(media.read_bytes(path), format)
+    except PipelineError:
+        return None
+    return viewing.pack_cloud(cloud, np.zeros((0, 0, 3), np.float16), ())
 
 
 def recent(limit: int) -> list[Recent]:
@@ -113,4 +122,5 @@ def restored(recipe: Recipe) -> tuple[tuple[Picture, ...], CloudSettings]:
             remedy="Open it on its own page, or use `studio rerun`",
         )
     typed: CloudSettings = registry.settings_of(recipe)
-    return tuple(inputs.kept(recipe.inputs[slot], "object") for slot in sorted(recipe.inputs)), typed
+    kept = [inputs.kept(recipe.inputs[slot], "object") for slot in sorted(recipe.inputs)]
+    return tuple({picture.sha256: picture for picture in kept}.values()), typed

@@ -69,17 +69,20 @@ def _ask_cutouts() -> bool:
         notices.show_error(error.as_dict())
         return False
     current = state.get()
-    if current.plan_jobs:
+    wanted = {each.sha256 for each in current.pictures}
+    if any(sha256 in wanted for sha256, _ in current.plan_jobs):
         _poll_cutouts()
     return bool(current.pictures) and {each.sha256 for each in current.pictures} <= set(dict(current.plans))
 
 
 @st.fragment(run_every=progress.POLL_SECONDS)
 def _poll_cutouts() -> None:
+    ended = False
     for sha256, number in state.get().plan_jobs:
         job = watching.watch(number)
         if job is not None and job.active:
             continue
+        ended = True
         current = state.get()
         left = tuple(pair for pair in current.plan_jobs if pair[0] != sha256)
         if job is not None and job.state == "done" and job.artefact:
@@ -87,7 +90,7 @@ def _poll_cutouts() -> None:
         else:
             error = (job.error if job else None) or progress.LOST
             state.update(plan_jobs=left, refused=(*current.refused, (sha256, error)))
-    if not state.get().plan_jobs:
+    if ended:
         st.rerun()
     st.progress(0.3, text="Cutting the object out")
     watching.ensure_worker()
@@ -95,14 +98,20 @@ def _poll_cutouts() -> None:
 
 def _cutouts() -> None:
     current = state.get()
-    plans, refused = dict(current.plans), dict(current.refused)
+    refused = dict(current.refused)
+    plans = {}
+    for sha256, artefact in current.plans:
+        try:
+            plans[sha256] = results.cutout(artefact)
+        except PipelineError:  # its file is gone: the next run asks again
+            state.update(plans=tuple(pair for pair in state.get().plans if pair[0] != sha256))
     several = len(current.pictures) > 1
     with st.container(horizontal=True, key="cutouts"):
         for number, picture in enumerate(current.pictures, 1):
             with st.container(width=TILE + 20, gap="small"):
                 name = f"Picture {number}" if several else "What the network sees"
                 if picture.sha256 in plans:
-                    st.image(results.cutout(plans[picture.sha256])[0], width=TILE, caption=name)
+                    st.image(plans[picture.sha256][0], width=TILE, caption=name)
                 else:
                     left = "nothing was cut out" if picture.sha256 in refused else "waiting"
                     st.caption(f"{notices.plain(picture.name)}: {left}")
@@ -113,8 +122,14 @@ def _cutouts() -> None:
             if several:
                 st.markdown(f"**Picture {number}, {notices.plain(picture.name)}**")
             notices.show_error(refused[picture.sha256])
+            key = f"again-{picture.sha256[:12]}"
+            st.button("Look again", icon=":material/refresh:", key=key, on_click=_again, args=(picture.sha256,))
         elif picture.sha256 in plans:
-            notices.show_findings(results.cutout(plans[picture.sha256])[1])
+            notices.show_findings(plans[picture.sha256][1])
+
+
+def _again(sha256: str) -> None:
+    state.update(refused=tuple(pair for pair in state.get().refused if pair[0] != sha256))
 
 
 # -- work

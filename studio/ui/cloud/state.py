@@ -17,8 +17,10 @@ class CloudState:
 
     Attributes:
         pictures: Pictures of the object, in the order in which they were chosen.
+        taken: sha256 of every upload that was used, so that the uploader does not bring back what was left out.
         points: Of the cloud.
         steps: From noise to the cloud.
+        sampler: How they are taken; only a recipe that was opened brings another one.
         guidance: 1 follows the pictures as learnt.
         seed: Of every random draw.
         size: Which side of the print is given.
@@ -34,8 +36,10 @@ class CloudState:
     """
 
     pictures: tuple[Picture, ...] = ()
+    taken: tuple[str, ...] = ()
     points: int = 4096
     steps: int = 20
+    sampler: str = "dpm-solver++"
     guidance: float = 1.0
     seed: int = 0
     size: Literal["longest", "height"] = "longest"

@@ -7,7 +7,7 @@ import streamlit as st
 from studio.recipe import Recipe
 from studio.ui import forms as shared
 from studio.ui import gallery, inputs, notices
-from studio.ui.cloud import forms, receipt, results, stage, state
+from studio.ui.cloud import asking, forms, receipt, results, stage, state
 
 RECIPE_TYPES = ("ply", "las", "laz")
 
@@ -15,10 +15,12 @@ RECIPE_TYPES = ("ply", "las", "laz")
 def restore(recipe: Recipe) -> None:
     """Take over pictures and settings of an opened recipe; runs in a callback, before the controls are drawn."""
     pictures, values = results.restored(recipe)
+    asking.give_up()
     state.update(
         pictures=pictures,
         points=values.points,
         steps=values.steps,
+        sampler=values.sampler,
         guidance=values.guidance,
         seed=recipe.seed,
         refused=(),
@@ -32,6 +34,7 @@ def restore(recipe: Recipe) -> None:
 
 def open_result(artefact: str) -> None:
     """Put a result on the stage. The pictures in use stay; "Use these settings" below it restores its own."""
+    asking.give_up()
     state.update(artefact=artefact, solid=None)
     st.session_state[stage.VIEW] = stage.CLOUD
 
