@@ -150,7 +150,7 @@ def _r2n2(root: Path, left_out: Counter[str]) -> Iterator[Item]:
 
 
 def _shapenet(root: Path, synset: str, model: str) -> Path | None:
-    """The largest cloud of a model; its mesh where the folder has no clouds at all, as their frames are not the same."""
+    """The largest cloud of a model; its mesh where the folder has no clouds at all, as their frames differ."""
     if (root / CLOUDS).is_dir():
         clouds = [path for path in (root / CLOUDS / synset / model).glob("*.np[yz]") if not path.name.startswith(".")]
         return max(clouds, key=lambda path: (path.stat().st_size, path.name), default=None)
