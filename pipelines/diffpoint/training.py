@@ -129,10 +129,12 @@ def train(
     begun = (Path(folder) / "state.pt").is_file()
     first, config = parts_of(config, reading if shape.cells else 0.0)
     if not begun and (first.minutes or first.steps):
+        def read_alone(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+            return reading_loss(model, batch, encoder)[:2]
+
         read = training.fit(
-            model, lambda model, batch: reading_loss(model, batch, encoder)[:2], draw_sample,
-            Path(folder) / "reading", first, runtime, settings=settings, log=log,
-        )  # fmt: skip
+            model, read_alone, draw_sample, Path(folder) / "reading", first, runtime, settings=settings, log=log
+        )
         model.load_state_dict(read.state_dict())
     trained: Any = training.fit(
         model, loss, draw_sample, folder, config, runtime,

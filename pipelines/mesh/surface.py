@@ -157,8 +157,8 @@ def _belonging(points: Floats) -> NDArray[np.bool_]:
     from scipy.sparse.csgraph import connected_components
 
     count = min(NEIGHBOURS, len(points) - 1)
-    distances, near = KDTree(points).query(points, k=count + 1)
-    distances, near = distances[:, 1:], near[:, 1:]
+    found: tuple[Any, Any] = KDTree(points).query(points, k=count + 1)
+    distances, near = (each[:, 1:] for each in found)
     away = distances.mean(1)
     usual = np.median(away[near], axis=1)  # among its neighbours
     lonely = (away > away.mean() + STRAY * away.std()) & (away > LONELY * usual)

@@ -46,7 +46,10 @@ def test_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_verbs() -> None:
-    wanted = "tryon mask pose parse building passport repair check run rerun explain schema verify train eval doctor ui"
+    wanted = (
+        "tryon mask pose parse building cloud surface passport repair check run rerun explain schema verify train eval "
+        "doctor ui"
+    )
     groups = [("weights", verb) for verb in ("ls", "info", "verify", "pull", "convert", "seal")]
     groups += [("data", verb) for verb in ("prepare", "tampered", "evaluation")]
     groups += [("queue", verb) for verb in ("ls", "pause", "cancel", "retry")]
