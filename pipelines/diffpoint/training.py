@@ -129,6 +129,7 @@ def train(
     begun = (Path(folder) / "state.pt").is_file()
     first, config = parts_of(config, reading if shape.cells else 0.0)
     if not begun and (first.minutes or first.steps):
+
         def read_alone(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
             return reading_loss(model, batch, encoder)[:2]
 
