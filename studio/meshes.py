@@ -95,23 +95,20 @@ def corners(data: bytes, name: str, size: int) -> list[Image]:
     Returns:
         Two (size, size, 3) uint8.
     """
-    return _looks(decode(data, name), size)
+    printed = decode(data, name)
+    return [look(printed, size), look(printed, size, azimuth=225)]
 
 
-def look(printed: Mesh, size: int) -> Image:
-    """A picture of a print in millimetres from the corner that `corners` shows first, (size, size, 3) uint8."""
-    return _looks(printed, size)[0]
-
-
-def _looks(printed: Mesh, size: int) -> list[Image]:
+def look(printed: Mesh, size: int, *, azimuth: float = 45) -> Image:
+    """A picture of a print in millimetres, z up, its longest side filling it; (size, size, 3) uint8."""
     from pipelines.mesh import picture, topology
     from pipelines.synthetic.hidden_lines import Camera
 
     low, high = printed.vertices.min(0), printed.vertices.max(0)
     placed = (printed.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)
     mesh = Mesh(topology.y_up(placed), printed.faces)
-    cameras = (Camera(45, 25, 25), Camera(225, 25, 25))
-    return [picture.shaded(mesh, camera.eye, camera.axes, size) for camera in cameras]
+    camera = Camera(azimuth, 25, 25)
+    return picture.shaded(mesh, camera.eye, camera.axes, size)
 
 
 def rounded(mesh: Mesh) -> Mesh:

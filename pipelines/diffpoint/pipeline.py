@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from pipelines.core import checkpoint, runtime
 from pipelines.core.clock import Clock
 from pipelines.core.errors import InputError, WeightsError
+from pipelines.core.shape_metrics import chamfer
 from pipelines.core.types import Cloud, Finding, Image, Mask, OnStep, report
 from pipelines.diffpoint import diffusion
 from pipelines.diffpoint.clip import ClipTokens
@@ -150,8 +150,7 @@ class DiffPointPipeline:
         Args:
             pictures: (H, W, 3) or (H, W, 4) uint8 sRGB of one object, in any order; a fourth channel that is not opaque
                 everywhere cuts the object out.
-            points: Of the cloud, 512 to 16,384. Fewer than the network's
-                ``coarse`` are the first of that many.
+            points: Of the cloud, 512 to 16,384. Fewer than the network's ``coarse`` are the first of that many.
             steps: Of the sampler, 2 to 200.
             sampler: One of ``diffusion.SAMPLERS``.
             guidance: 1 follows the pictures as learnt, more exaggerates them, at twice the time.
@@ -223,9 +222,9 @@ class DiffPointPipeline:
         others = sampled(
             self.model, asked, drawn, self.runtime, clouds=len(asked), steps=OPINION_STEPS, seed=seed + 1, **walk
         )[:, :SEEN, :3].cpu().numpy()  # fmt: skip
-        unsure = between(found[:SEEN, :3], others[0])
+        unsure = chamfer(found[:SEEN, :3], others[0])[0]
         alone = tuple(others[1:])
-        distances = [between(one, other) for number, one in enumerate(alone) for other in alone[:number]]
+        distances = [chamfer(one, other)[0] for number, one in enumerate(alone) for other in alone[:number]]
         return unsure, alone, max(distances, default=None)
 
     def _judged(self, views: Sequence[View], unsure: float, apart: float | None) -> tuple[float, tuple[Finding, ...]]:
@@ -250,12 +249,6 @@ class DiffPointPipeline:
                 "Give pictures of one object only",
             ))  # fmt: skip
         return float(agreed), tuple(findings)
-
-
-def between(one: Points, other: Points) -> float:
-    """Half the sum of the mean distances to the nearest point, both ways."""
-    there, back = KDTree(other).query(one)[0], KDTree(one).query(other)[0]
-    return float(there.mean() + back.mean()) / 2
 
 
 def _check(views: int, points: int, steps: int, sampler: str, guidance: float) -> None:

@@ -23,7 +23,7 @@ def to_solid(mesh: Mesh):  # a manifold3d.Manifold; the type would need the libr
     # Before the library sees it: a soup of open faces has made its constructor crash.
     edges = topology.edge_report(mesh)
     if not edges.closed:
-        raise NotSolid(f"{edges.open} open, {edges.crowded} crowded, {edges.reversed} reversed edges")
+        raise NotSolid(str(edges))
     faces = np.ascontiguousarray(mesh.faces, dtype=np.uint64)
     solid = manifold3d.Manifold(manifold3d.Mesh64(np.ascontiguousarray(mesh.vertices), faces))
     if solid.status() != manifold3d.Error.NoError:

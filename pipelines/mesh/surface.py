@@ -32,7 +32,6 @@ NOISE = 8.0  # times the median distance to its neighbours from which on a point
 STRAY, LONELY = 3.0, 2.0  # deviations from the mean distance, and times that of its neighbours, that make a stray
 MANY = 0.05  # share of strays from which on it is a warning
 SHRED = 0.01  # share of the points below which a part of the cloud far from the rest is left out
-_REPAIRS = ("weld", "drop-degenerate", "orient", "close-holes", "part-pinched", "remove-inner-shells", "unite-bodies")
 _DEPTHS = (5, 8)  # of Poisson's octree
 _OFF, _OFF_SHARE = 4.0, 0.01  # spacings from the points, and the share of corners that may lie so far off
 _CRUMB = 0.02  # volume of a loose part over the largest one's below which it is dropped
@@ -224,11 +223,11 @@ def _checked(mesh: Mesh | None, points: Floats, gap: float) -> tuple[_Solid | No
     """The mesh as one closed solid that lies on the points, or why it is none."""
     if mesh is None:
         return None, "no surface"
-    repaired = repair(mesh, _REPAIRS)
+    repaired = repair(mesh)
     mesh = repaired.mesh
     report = topology.edge_report(mesh)
     if not report.closed:
-        return None, f"{report.open} open, {report.crowded} crowded, {report.reversed} reversed edges"
+        return None, str(report)
     shells = topology.split(mesh)
     volumes = np.array([abs(topology.volume(shell)) for shell in shells])
     largest = int(volumes.argmax())

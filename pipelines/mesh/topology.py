@@ -108,6 +108,9 @@ class EdgeReport:
         """Whether every edge has exactly two triangles that agree about inside and outside."""
         return not (self.open or self.crowded or self.reversed)
 
+    def __str__(self) -> str:
+        return f"{self.open} open, {self.crowded} crowded, {self.reversed} reversed edges"
+
 
 def edge_report(mesh: Mesh) -> EdgeReport:
     """Count the edges that keep a mesh from being a closed, oriented 2-manifold."""

@@ -188,7 +188,7 @@ def closed(mesh: Mesh) -> tuple[Mesh, tuple[str, ...]]:
     edges, bodies = topology.edge_report(done.mesh), topology.shells(done.mesh)
     wrong = []
     if not edges.closed:
-        wrong.append(f"{edges.open} open, {edges.crowded} crowded, {edges.reversed} reversed edges")
+        wrong.append(str(edges))
     if len(bodies) > 1:
         wrong.append(f"{len(bodies)} separate bodies")
     if not wrong and bodies[0].volume <= 0:

@@ -58,6 +58,9 @@ class Repair(StrEnum):
 
 
 Profile = Annotated[Printer, typer.Option("--profile", help="Printer that the print is judged for.")]
+Longest = Annotated[str | None, typer.Option(help="Longest side of the print, e.g. 120mm, 12cm, 4.7in.")]
+Height = Annotated[str | None, typer.Option(help="Height of the print, e.g. 120mm.")]
+Scale = Annotated[str | None, typer.Option(metavar="1:N", help="Scale, with --real-height.")]
 Also = Annotated[
     list[str] | None, typer.Option("--also", metavar="FORMAT", help="Write this format too, beside it; repeatable.")
 ]
@@ -76,9 +79,9 @@ def register(app: typer.Typer) -> None:
 def building(
     sketch: Annotated[Path, typer.Argument(help="Perspective sketch of a building: a picture or an SVG.")],
     out: Out = None,
-    longest: Annotated[str | None, typer.Option(help="Longest side of the print, e.g. 120mm, 12cm, 4.7in.")] = None,
-    height: Annotated[str | None, typer.Option(help="Height of the print, e.g. 120mm.")] = None,
-    scale: Annotated[str | None, typer.Option(metavar="1:N", help="Scale, with --real-height.")] = None,
+    longest: Longest = None,
+    height: Height = None,
+    scale: Scale = None,
     real_height: Annotated[str | None, typer.Option(help="Height of the real building, e.g. 30m.")] = None,
     view: Annotated[
         str | None, typer.Option(metavar="AZ,EL", help="Camera in degrees, e.g. 45,20; default: found.")
@@ -111,10 +114,7 @@ def building(
     100 mm.
     """
     values: dict[str, Any] = {
-        "longest_mm": length(longest, "--longest"),
-        "height_mm": length(height, "--height"),
-        "scale": ratio(scale),
-        "real_height_m": None if real_height is None else (length(real_height, "--real-height", "m") or 0) / 1000,
+        **sizes(longest, height, scale, real_height),
         "view": camera(view),
         "variant": variant,
         "straighten": straighten,
@@ -216,6 +216,22 @@ def length(text: str | None, option: str, unit: str = "mm") -> float | None:
     if found is None or factor is None:
         raise _bad("size.length", f"{option} is no length", text, "Write it like 120mm, 12cm, 0.12m or 4.7in")
     return float(found[1]) * factor
+
+
+def sizes(
+    longest: str | None, height: str | None, scale: str | None = None, real_height: str | None = None
+) -> dict[str, float | None]:
+    """The size of a print as its settings have it.
+
+    Raises:
+        UsageError: ``size.length`` or ``size.scale``.
+    """
+    return {
+        "longest_mm": length(longest, "--longest"),
+        "height_mm": length(height, "--height"),
+        "scale": ratio(scale),
+        "real_height_m": None if real_height is None else (length(real_height, "--real-height", "m") or 0) / 1000,
+    }
 
 
 def ratio(text: str | None) -> float | None:

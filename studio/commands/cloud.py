@@ -9,12 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from studio.commands.building import Also, Faces, Printable, Printer, Profile, length, ratio
+from studio.commands.building import Also, Faces, Height, Longest, Printable, Printer, Profile, Scale, sizes
 from studio.commands.common import Device, DryRun, Dtype, Force, Format, Home, Json, Out, Quiet, Seed, fail, show
 from studio.commands.making import Layers, Weights, make, produce
-
-Longest = Annotated[str | None, typer.Option(help="Longest side of the print, e.g. 120mm, 12cm, 4.7in.")]
-Height = Annotated[str | None, typer.Option(help="Height of the print, e.g. 120mm.")]
 
 
 class Sampler(StrEnum):
@@ -80,8 +77,8 @@ def cloud(
     """
     from studio.errors import PipelineError
 
-    solid = {"longest_mm": length(longest, "--longest"), "height_mm": length(height, "--height"),
-             "profile": (profile or Printer.GENERIC).value, "require_printable": require_printable}  # fmt: skip
+    solid = {**sizes(longest, height), "profile": (profile or Printer.GENERIC).value,
+             "require_printable": require_printable}  # fmt: skip
     files = _views(pictures)
     if mesh is None:
         _only_with_mesh(longest, height, profile, require_printable)
@@ -115,7 +112,7 @@ def surface(
     ] = Method.AUTO,
     longest: Longest = None,
     height: Height = None,
-    scale: Annotated[str | None, typer.Option(metavar="1:N", help="Scale, with --real-height.")] = None,
+    scale: Scale = None,
     real_height: Annotated[str | None, typer.Option(help="Height of the real thing, e.g. 1.2m.")] = None,
     profile: Profile = Printer.GENERIC,
     require_printable: Printable = False,
@@ -136,10 +133,7 @@ def surface(
     """
     values: dict[str, Any] = {
         "method": method.value,
-        "longest_mm": length(longest, "--longest"),
-        "height_mm": length(height, "--height"),
-        "scale": ratio(scale),
-        "real_height_m": None if real_height is None else (length(real_height, "--real-height", "m") or 0) / 1000,
+        **sizes(longest, height, scale, real_height),
         "profile": profile.value,
         "require_printable": require_printable,
         "faces": faces,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from studio import pictures, registry, sidecar, weights
 from studio.recipe import InputRef, Recipe
 from studio.ui import watching, workspace
-from studio.ui.state import TryOnState
+from studio.ui.state import Picture, TryOnState
 
 
 @lru_cache(maxsize=8)
@@ -32,21 +34,39 @@ def weights_of(kind: str) -> dict[str, str]:
     return {name: _weights_sha256(name, home, hour) for name in registry.kind(kind).weights}
 
 
+def recipe(kind: str, inputs: Mapping[str, InputRef], values: Mapping[str, Any], seed: int = 0) -> Recipe:
+    """The recipe of what a page asks for, its settings complete, with the weights that are here.
+
+    Raises:
+        WeightsError, UsageError: as the classes say.
+    """
+    typed = registry.typed(registry.kind(kind), values).model_dump(mode="json")
+    return Recipe(kind=kind, inputs=dict(inputs), settings=typed, seed=seed, weights=weights_of(kind))
+
+
+def reference(picture: Picture) -> InputRef:
+    """A kept picture as a recipe refers to it."""
+    return InputRef(sha256=picture.sha256, name=picture.name)
+
+
+def answer_path(asked: Recipe, folder: str = "plans") -> Path:
+    """Where the workspace keeps an answer of the page, named by what decides it: the same question finds it again."""
+    return workspace.chosen().home / folder / f"{asked.sha256()[:32]}.png"
+
+
+def answered(path: Path) -> str | None:
+    """The answer at this place if it was given before."""
+    return str(path) if path.is_file() and sidecar.path_beside(path).is_file() else None
+
+
 def _recipe(kind: str, state: TryOnState, inputs: dict[str, InputRef]) -> Recipe:
     values = {"person_index": state.person_index, "protect": list(state.protect)}
-    row = registry.kind(kind)
-    return Recipe(
-        kind=kind,
-        inputs=inputs,
-        settings=registry.typed(row, values).model_dump(mode="json"),
-        seed=state.seed if kind == "tryon" else 0,
-        weights=weights_of(kind),
-    )
+    return recipe(kind, inputs, values, state.seed if kind == "tryon" else 0)
 
 
 def _refs(state: TryOnState) -> dict[str, InputRef]:
     given = {"person": state.person, "garment": state.garment}
-    return {slot: InputRef(sha256=p.sha256, name=p.name) for slot, p in given.items() if p is not None}
+    return {slot: reference(picture) for slot, picture in given.items() if picture is not None}
 
 
 def plan_key(state: TryOnState) -> str:
@@ -55,19 +75,13 @@ def plan_key(state: TryOnState) -> str:
     return json.dumps([person, garment, state.person_index, state.protect])
 
 
-def _plan_path(recipe: Recipe) -> Path:
-    # Named by what decides it, weights included: the same question finds the answer that is there.
-    return workspace.chosen().home / "plans" / f"{recipe.sha256()[:32]}.png"
-
-
 def known_plan(state: TryOnState) -> str | None:
     """The mask preview for this state if it was made before.
 
     Raises:
         WeightsError, UsageError: as the classes say.
     """
-    path = _plan_path(_recipe("mask", state, _refs(state)))
-    return str(path) if path.is_file() and sidecar.path_beside(path).is_file() else None
+    return answered(answer_path(_recipe("mask", state, _refs(state))))
 
 
 def submit_plan(state: TryOnState) -> str:
@@ -76,9 +90,9 @@ def submit_plan(state: TryOnState) -> str:
     Raises:
         WeightsError, UsageError: as the classes say.
     """
-    recipe = _recipe("mask", state, _refs(state))
-    path = _plan_path(recipe)
-    number = workspace.queue().add(recipe, path, force=True, layers=True, owner="page", preview=True)
+    asked = _recipe("mask", state, _refs(state))
+    path = answer_path(asked)
+    number = workspace.queue().add(asked, path, force=True, layers=True, owner="page", preview=True)
     watching.ensure_worker()
     return str(number)
 
@@ -93,9 +107,9 @@ def submit_tryon(state: TryOnState, mask: np.ndarray | None) -> str:
     refs = _refs(state)
     if mask is not None:
         refs["mask"] = workspace.store().keep_input(pictures.encode(mask, "png"), "mask.png")
-    recipe = _recipe("tryon", state, refs)
+    asked = _recipe("tryon", state, refs)
     name = registry.default_name(registry.kind("tryon"), {slot: ref.name for slot, ref in refs.items()})
     path = workspace.chosen().home / "outputs" / time.strftime("%Y-%m-%d") / f"{name}.png"
-    number = workspace.queue().add(recipe, path, layers=True, owner="page")
+    number = workspace.queue().add(asked, path, layers=True, owner="page")
     watching.ensure_worker()
     return str(number)

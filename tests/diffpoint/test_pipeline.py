@@ -11,9 +11,10 @@ import torch
 
 from pipelines.core.errors import Cancelled, InputError, WeightsError
 from pipelines.core.runtime import choose
+from pipelines.core.shape_metrics import chamfer
 from pipelines.diffpoint import pipeline as module
 from pipelines.diffpoint.network import DiffPoint
-from pipelines.diffpoint.pipeline import DiffPointPipeline, Doubt, between
+from pipelines.diffpoint.pipeline import DiffPointPipeline, Doubt
 from pipelines.synthetic.objects import picture, sample_camera, sample_object
 from tests.diffpoint.test_network import TINY
 
@@ -91,9 +92,9 @@ def test_opinions_that_differ_are_told(pipeline: DiffPointPipeline, monkeypatch:
 
 def test_the_distance_between_clouds() -> None:
     one = np.array([[0, 0, 0], [1, 0, 0]], np.float32)
-    assert between(one, one) == 0
-    assert between(one, one + np.float32([0, 0.25, 0])) == pytest.approx(0.25)
-    assert between(one, one[:1]) == pytest.approx(0.25)
+    assert chamfer(one, one)[0] == 0
+    assert chamfer(one, one + np.float32([0, 0.25, 0]))[0] == pytest.approx(0.25)
+    assert chamfer(one, one[:1])[0] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(

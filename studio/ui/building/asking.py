@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from studio import registry, sidecar
-from studio.recipe import InputRef, Recipe
+from studio import registry
+from studio.recipe import Recipe
 from studio.ui import asking, watching, workspace
 from studio.ui.building.state import BuildingState
 from studio.ui.components.sketch import Drawing, render
@@ -56,8 +55,7 @@ def settings(state: BuildingState) -> dict[str, Any]:
 
 
 def _recipe(kind: str, picture: Picture, values: dict[str, Any], seed: int) -> Recipe:
-    refs = {"sketch": InputRef(sha256=picture.sha256, name=picture.name)}
-    return Recipe(kind=kind, inputs=refs, settings=values, seed=seed, weights=asking.weights_of(kind))
+    return asking.recipe(kind, {"sketch": asking.reference(picture)}, values, seed)
 
 
 def plan_key(state: BuildingState) -> str | None:
@@ -73,24 +71,21 @@ def made_key(state: BuildingState) -> str:
     return json.dumps([plan_key(state), {**values, "variant": 0}, state.seed])
 
 
-def _plan_path(recipe: Recipe) -> Path:
-    return workspace.chosen().home / "plans" / f"{recipe.sha256()[:32]}.png"
-
-
 def known_plan(picture: Picture) -> str | None:
     """The prepared sketch if it was made before.
 
     Raises:
         WeightsError, UsageError: as the classes say.
     """
-    path = _plan_path(_recipe("building-plan", picture, {}, 0))
-    return str(path) if path.is_file() and sidecar.path_beside(path).is_file() else None
+    return asking.answered(asking.answer_path(_recipe("building-plan", picture, {}, 0)))
 
 
 def submit_plan(picture: Picture) -> str:
     """Ask for the prepared sketch, in the priority lane."""
     recipe = _recipe("building-plan", picture, {}, 0)
-    number = workspace.queue().add(recipe, _plan_path(recipe), force=True, layers=True, owner="page", preview=True)
+    number = workspace.queue().add(
+        recipe, asking.answer_path(recipe), force=True, layers=True, owner="page", preview=True
+    )
     watching.ensure_worker()
     return str(number)
 

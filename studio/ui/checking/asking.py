@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
-from studio import registry, sidecar
-from studio.recipe import InputRef, Recipe
 from studio.ui import asking, watching, workspace
 from studio.ui.checking import state
 from studio.ui.state import Picture
-
-
-def _recipe(picture: Picture) -> Recipe:
-    values = registry.typed(registry.kind("check"), {}).model_dump(mode="json")
-    refs = {"picture": InputRef(sha256=picture.sha256, name=picture.name)}
-    return Recipe(kind="check", inputs=refs, settings=values, seed=0, weights=asking.weights_of("check"))
-
-
-def _path(recipe: Recipe) -> Path:
-    # Named by what decides it, weights included: the same picture is not looked at twice, whatever its file is called.
-    deciding = "".join((recipe.inputs["picture"].sha256, *recipe.weights.values()))
-    return workspace.chosen().home / "checks" / f"{hashlib.sha256(deciding.encode()).hexdigest()[:32]}.png"
 
 
 def ask(picture: Picture) -> None:
@@ -33,10 +16,10 @@ def ask(picture: Picture) -> None:
     current = state.get()
     if picture.sha256 in {*dict(current.jobs), *dict(current.made), *current.left}:
         return
-    recipe = _recipe(picture)
-    path = _path(recipe)
-    if path.is_file() and sidecar.path_beside(path).is_file():
-        state.update(made=(*current.made, (picture.sha256, str(path))))
+    recipe = asking.recipe("check", {"picture": asking.reference(picture)}, {})
+    path = asking.answer_path(recipe, "checks")
+    if known := asking.answered(path):
+        state.update(made=(*current.made, (picture.sha256, known)))
         return
     number = workspace.queue().add(recipe, path, force=True, owner="page", preview=True)
     watching.ensure_worker()

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
 
-from studio import media, registry, sidecar
-from studio.recipe import InputRef, Recipe
+from studio import media, registry
+from studio.recipe import Recipe
 from studio.ui import asking, watching, workspace
 from studio.ui.cloud import state
 from studio.ui.cloud.state import CloudState
-from studio.ui.state import Picture
 
 CLOUD_FORMAT, SOLID_FORMAT = "ply", "3mf"
-
-
-def _recipe(kind: str, inputs: dict[str, InputRef], values: dict[str, Any], seed: int = 0) -> Recipe:
-    typed = registry.typed(registry.kind(kind), values).model_dump(mode="json")
-    return Recipe(kind=kind, inputs=inputs, settings=typed, seed=seed, weights=asking.weights_of(kind))
-
-
-def _ref(picture: Picture) -> InputRef:
-    return InputRef(sha256=picture.sha256, name=picture.name)
 
 
 def ask_cutouts() -> None:
@@ -37,12 +26,10 @@ def ask_cutouts() -> None:
     for picture in current.pictures:
         if picture.sha256 in known:
             continue
-        recipe = _recipe("cutout", {"view": _ref(picture)}, {})
-        # Named by what decides it, weights included: the same question finds the answer that is there.
-        deciding = "".join((picture.sha256, *recipe.weights.values()))
-        path = workspace.chosen().home / "plans" / f"{hashlib.sha256(deciding.encode()).hexdigest()[:32]}.png"
-        if path.is_file() and sidecar.path_beside(path).is_file():
-            state.update(plans=(*state.get().plans, (picture.sha256, str(path))))
+        recipe = asking.recipe("cutout", {"view": asking.reference(picture)}, {})
+        path = asking.answer_path(recipe)
+        if made := asking.answered(path):
+            state.update(plans=(*state.get().plans, (picture.sha256, made)))
             continue
         number = workspace.queue().add(recipe, path, force=True, owner="page", preview=True)
         watching.ensure_worker()
@@ -59,20 +46,15 @@ def give_up() -> None:
     state.update(job=None, solid_job=None)
 
 
-def cloud_settings(current: CloudState) -> dict[str, Any]:
-    """Settings of a recipe of a cloud."""
-    names = ("points", "steps", "sampler", "guidance")
-    return {name: getattr(current, name) for name in names}
-
-
 def submit(current: CloudState) -> str:
     """Ask for the cloud.
 
     Raises:
         UsageError, WeightsError: as the classes say.
     """
-    refs = {f"view{number}": _ref(picture) for number, picture in enumerate(current.pictures, 1)}
-    recipe = _recipe("cloud", refs, cloud_settings(current), current.seed)
+    refs = {f"view{number}": asking.reference(picture) for number, picture in enumerate(current.pictures, 1)}
+    values = {name: getattr(current, name) for name in ("points", "steps", "sampler", "guidance")}
+    recipe = asking.recipe("cloud", refs, values, current.seed)
     name = registry.default_name(registry.kind("cloud"), {"view1": current.pictures[0].name})
     return _add(recipe, name, CLOUD_FORMAT)
 
@@ -97,7 +79,7 @@ def submit_solid(current: CloudState, cloud: str) -> str:
     path = Path(cloud)
     data = media.read_bytes(path)
     ref = workspace.store().keep_input(data, path.name)
-    recipe = _recipe("surface", {"cloud": ref}, solid_settings(current))
+    recipe = asking.recipe("surface", {"cloud": ref}, solid_settings(current))
     return _add(recipe, registry.default_name(registry.kind("surface"), {"cloud": ref.name}), SOLID_FORMAT)
 
 
