@@ -57,7 +57,7 @@ class DiffPointConfig:
         position_width: Hidden width of the position network.
         readout: Hidden width of the network that each point's answer comes from.
         condition: Tokens that the views are merged into.
-        cells: Cells along each side of the object's box that the tokens answer for; 0 leaves them out.
+        cells: Cells along each side of the object's box that the tokens answer for, an even number; 0 leaves them out.
         fusion_depth: Blocks that merge them.
         image: ``clip`` (tokens of a CLIP vision tower, ``image_width`` wide) or ``conv`` (ours, from pixels).
         image_width: Width of an image token before its projection.
@@ -220,9 +220,12 @@ class DiffPoint(nn.Module):
             nn.Linear(3, config.position_width), nn.GELU(), nn.Linear(config.position_width, embed)
         )
         self.vit = UViT(embed, config.depth, config.heads, config.mlp_ratio)
-        self.cells = nn.Linear(embed, -(-(config.cells**3) // config.condition)) if config.cells else None
+        self.cells = self.colours = None
+        if config.cells:
+            self.cells = nn.Linear(embed, -(-(config.cells**3) // config.condition))
+            self.colours = nn.Linear(embed, 3 * -(-((config.cells // 2) ** 3) // config.condition))
         self.readout = nn.Sequential(
-            nn.Linear(embed + (9 if config.cells else 6), config.readout), nn.GELU(),
+            nn.Linear(embed + (12 if config.cells else 6), config.readout), nn.GELU(),
             nn.Linear(config.readout, config.readout), nn.GELU(),
             nn.Linear(config.readout, OUTPUTS),
         )  # fmt: skip
@@ -267,9 +270,9 @@ class DiffPoint(nn.Module):
         if self.cells is None:
             return self.readout(torch.cat([read, known.to(read.dtype)], -1)).float()
         expected = self.expected(cloud, steps, condition)
-        known = torch.cat([known, expected - cloud], -1)
+        known = torch.cat([known, expected[..., :3] - cloud, expected[..., 3:]], -1)
         found = self.readout(torch.cat([read, known.to(read.dtype)], -1)).float()
-        return torch.cat([expected + found[..., :3], found[..., 3:]], -1)
+        return torch.cat([expected + found[..., :6], found[..., 6:]], -1)
 
     def occupied(self, condition: Tensor) -> Tensor:
         """(B, condition, embed) -> (B, cells^3) logits that the surface passes through a cell, x slowest, z fastest.
@@ -277,6 +280,11 @@ class DiffPoint(nn.Module):
         Each token answers for a run of cells. Only of networks that have ``cells``.
         """
         return cast(nn.Linear, self.cells)(condition).flatten(1)[:, : self.config.cells**3].float()
+
+    def coloured(self, condition: Tensor) -> Tensor:
+        """(B, condition, embed) -> (B, (cells / 2)^3, 3) colours of blocks of 2x2x2 cells, ordered as `occupied`."""
+        told = cast(nn.Linear, self.colours)(condition).flatten(1)[:, : 3 * (self.config.cells // 2) ** 3]
+        return told.float().view(len(told), -1, 3)
 
     @torch.no_grad()
     def expected(self, cloud: Tensor, steps: Tensor, condition: Tensor) -> Tensor:
@@ -288,12 +296,15 @@ class DiffPoint(nn.Module):
             condition: (B, condition, embed).
 
         Returns:
-            (B, N, 3) places.
+            (B, N, 6) places, and the colours told of the cells there.
         """
         side = self.config.cells
         likely, at = self.occupied(condition).sigmoid().topk(min(CELLS_USED, side**3))
         grid = torch.stack([at // side**2, at // side % side, at % side], -1)
         places = ((grid + 0.5) / side - 0.5) * diffusion.SCALE
+        block = grid // 2
+        block = (block[..., 0] * (side // 2) + block[..., 1]) * (side // 2) + block[..., 2]
+        colours = gathered(self.coloured(condition), block)
         share = diffusion.signal().to(cloud.device)[steps.long()][:, None, None]
         # Within a cell a point lies as if normally distributed, as widely as it would evenly.
         width = (diffusion.SCALE / side) ** 2 / 12
@@ -303,12 +314,14 @@ class DiffPoint(nn.Module):
         with torch.autocast(cloud.device.type, enabled=False):  # differences of large numbers
             means = share.sqrt() * places
             apart = likely.clamp_min(1e-6).log()[..., None] - means.square().sum(-1, keepdim=True) / (2 * spread)
-            asked, keys = F.pad(cloud.float(), (0, 1), value=1.0), torch.cat([means / spread, apart], -1)
-            cell = F.scaled_dot_product_attention(
-                asked[:, None], keys[:, None], F.pad(places, (0, 1))[:, None], scale=1.0
-            )[:, 0, :, :3]
+            # All six wide, as values are: of other widths attention is not the fast one.
+            asked, keys = F.pad(cloud.float(), (0, 3), value=1.0), torch.cat([means / spread, apart], -1)
+            values = torch.cat([places, colours], -1)
+            cell, colour = F.scaled_dot_product_attention(
+                asked[:, None], F.pad(keys, (0, 2))[:, None], values[:, None], scale=1.0
+            )[:, 0].split(3, -1)
         kept = share.sqrt() * width / spread
-        return (1 - kept * share.sqrt()) * cell + kept * cloud
+        return torch.cat([(1 - kept * share.sqrt()) * cell + kept * cloud, colour], -1)
 
 
 CONFIGS = {

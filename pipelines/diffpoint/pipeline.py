@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.core import checkpoint, runtime
+from pipelines.core import checkpoint, hub, runtime
 from pipelines.core.clock import Clock
 from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.shape_metrics import chamfer
@@ -98,13 +98,21 @@ class DiffPointPipeline:
         self.model = runtime.channels_last(model.to(where.device)).eval()
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str = "auto", dtype: str = "auto") -> DiffPointPipeline:
-        """Load config.json and model.safetensors from ``folder``, and of the published size ``image_encoder/`` in it.
+    def from_pretrained(
+        cls, name: str | Path = "diffpoint", *, device: str = "auto", dtype: str = "auto"
+    ) -> DiffPointPipeline:
+        """Load config.json and model.safetensors, and of the published size ``image_encoder/`` beside them.
+
+        Args:
+            name: Of the manifest, or a folder.
+            device: See `runtime.choose`.
+            dtype: See `runtime.choose`.
 
         Raises:
             WeightsError: if the folder or its weights do not fit.
             PipelineError: ``diffpoint.needs-extra`` if the published size is asked for without transformers.
         """
+        folder = hub.resolve(name)
         values = checkpoint.read_config(folder)
         try:
             doubt = Doubt(**values.pop("doubt", {}))

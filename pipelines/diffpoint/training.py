@@ -6,8 +6,9 @@ there is. One picture in ten is replaced by none, so that classifier-free guidan
 
 At high noise the best estimate of every point is near the middle of the object, whatever the pictures show, and at low
 noise the points themselves say where they belong: the loss teaches little about pictures. A network with ``cells`` is
-therefore asked for them directly (binary cross-entropy), and for nothing else in the first part of a training, when
-five times as many pictures are read in the same time. Each object is noised three times, its pictures read once.
+therefore asked for them and their colours directly (binary cross-entropy and squared distance), and for nothing else in
+the first part of a training, when five times as many pictures are read in the same time. Each object is noised three
+times, its pictures read once.
 
 Where colours or normals of an object are not known, nothing is asked of them.
 """
@@ -40,7 +41,7 @@ from pipelines.synthetic.objects import picture, sample_camera, sample_object, s
 
 VIEWS = 3  # of each object
 DROPPED = 0.1
-COLOUR, NORMAL, CELLS, UNSEEN = 0.1, 0.1, 1.0, 0.1  # weights of the other losses; the last is of cells of no picture
+COLOUR, NORMAL, CELLS, UNSEEN = 2.0, 0.1, 1.0, 0.1  # weights of the other losses; the last is of cells of no picture
 NOISED = 3  # times that each object is, within a step
 READING = 0.25  # share of a training in which pictures are read and nothing else
 _KEPT_POINTS = dataset.KEPT
@@ -231,17 +232,30 @@ def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: in
 
     Returns:
         ``views`` (3, 4, S, S) in any order; ``cloud`` (points, 9); ``cells`` (cells^3,), 1 where a
-        point of the surface was drawn: of large surfaces a fifth of the cells stay empty by chance.
+        point of the surface was drawn: of large surfaces a fifth of the cells stay empty by chance; ``colours``
+        ((cells / 2)^3, 3) means of blocks of cells, NaN where no point or no colour is.
     """
     views = [as_input(disturbed(item["views"][number], rng)) for number in rng.permutation(VIEWS)]
     chosen = rng.choice(len(item["points"]), points, replace=False)
     cloud = item["points"][chosen].astype(np.float32)
     cloud[:, :3] *= diffusion.SCALE
-    place = np.clip((item["points"][:, :3].astype(np.float32) + 0.5) * cells, 0, max(cells - 1, 0)).astype(int)
+    everything = item["points"].astype(np.float32)
     filled = np.zeros(cells**3, np.float32)
+    colours = np.zeros(((cells // 2) ** 3, 3), np.float32)
     if cells:
-        filled[(place[:, 0] * cells + place[:, 1]) * cells + place[:, 2]] = 1
-    return {"views": np.stack(views), "cloud": cloud, "cells": filled}
+        filled[_cell_of(everything, cells)] = 1
+        block = _cell_of(everything, cells // 2)
+        counts = np.bincount(block, minlength=len(colours))
+        sums = [np.bincount(block, everything[:, 3 + channel], len(colours)) for channel in range(3)]
+        with np.errstate(invalid="ignore"):
+            colours = (np.stack(sums, 1) / counts[:, None]).astype(np.float32)
+    return {"views": np.stack(views), "cloud": cloud, "cells": filled, "colours": colours}
+
+
+def _cell_of(points: NDArray[np.float32], side: int) -> NDArray[np.int64]:
+    """(N, 3 or more) points -> (N,) number of the cell of the object's box that each is in, x slowest, z fastest."""
+    place = np.clip((points[:, :3] + 0.5) * side, 0, side - 1).astype(np.int64)
+    return (place[:, 0] * side + place[:, 1]) * side + place[:, 2]
 
 
 def reading_loss(
@@ -261,10 +275,14 @@ def reading_loss(
     if not network.config.cells:
         return condition.new_zeros(()), {}, condition
     told = F.binary_cross_entropy_with_logits(network.occupied(condition), batch["cells"])
+    known = batch["colours"].isfinite()
+    unlike = (network.coloured(condition) - batch["colours"].nan_to_num()).square()
+    tint = (unlike * known).sum() / known.sum().clamp(min=1)
     # What no picture says: how likely each cell is at all.
     usual = batch["cells"].mean(0, keepdim=True)
     unseen = F.binary_cross_entropy_with_logits(network.occupied(network.nothing), usual)
-    return told + UNSEEN * unseen, {"cells": float(told.detach())}, condition
+    parts = {"cells": float(told.detach()), "cells_colour": float(tint.detach())}
+    return told + COLOUR * tint + UNSEEN * unseen, parts, condition
 
 
 def cloud_loss(

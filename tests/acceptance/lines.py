@@ -256,11 +256,52 @@ def solids(context: Context) -> list[Figure]:
 
 def warm_building(context: Context) -> list[Figure]:
     """One process, model loaded: sketch to printable 3MF, median of seven."""
-    sketches = sorted((ROOT / "assets" / "samples" / "sketches").glob("*.png"))
-    if not sketches:
-        raise Broken("no sample sketches")
-    got = context.child("warm_building", str(sketches[0]))
+    got = context.child("warm_building", str(_samples("sketches")[0]))
     return [Figure("seconds", got["seconds"], 1.5, "<="), Figure("peak_rss_gb", got["peak_rss_gb"])]
+
+
+def _samples(folder: str) -> list[Path]:
+    found = sorted((ROOT / "assets" / "samples" / folder).glob("*.jpg"))
+    if not found:
+        raise Broken(f"no sample {folder}")
+    return found
+
+
+def diffpoint(context: Context) -> list[Figure]:
+    """`studio eval diffpoint --rendered 200`: the fixed set of objects, of one picture and three, beside retrieval."""
+    got = context.measure("diffpoint", "--rendered", "200")
+    never, kinds = got["held_out"], got["categories"]
+    return [
+        Figure("chamfer", got["chamfer"], 0.85 * got["chamfer_retrieval"], "<="),
+        Figure("chamfer learnt", got["trained"]["chamfer"], 0.85 * got["trained"]["chamfer_retrieval"], "<="),
+        Figure(f"chamfer {never['category']} (never trained on)", never["chamfer"], 0.85 * never["chamfer_retrieval"],
+               "<="),
+        *(Figure(f"chamfer {name}", row["chamfer"], 0.85 * row["chamfer_retrieval"], "<=")
+          for name, row in kinds.items()),
+        *(Figure(f"chamfer {name} of three", row["chamfer_3views"], row["chamfer"], "<=")
+          for name, row in kinds.items()),
+    ]  # fmt: skip
+
+
+def object_solids(context: Context) -> list[Figure]:
+    """Solids of 60 clouds, or the reason why there is none, and what slicers say of their files."""
+    got = context.child("object_solids")
+    if not got["slicer"]:
+        raise Skip("prusa-slicer is not installed")
+    refused = sum(got["refused"].values())
+    return [
+        Figure("solid or refused", got["solid"] + refused, got["count"]),
+        Figure("refused", refused),
+        Figure("strict_warnings", got["strict_warnings"], 0, "=="),
+        Figure("files a slicer is content with", got["content"], 2 * got["solid"]),
+        Figure("volume_off_max", got["volume_off_max"], 0.03, "<="),
+    ]
+
+
+def warm_object(context: Context) -> list[Figure]:
+    """One process, model loaded: one picture to 2,048 points in 20 steps, median of seven."""
+    got = context.child("warm_object", str(_samples("objects")[0]))
+    return [Figure("seconds", got["seconds"], 3.0, "<="), Figure("peak_rss_gb", got["peak_rss_gb"])]
 
 
 def tampering(context: Context) -> list[Figure]:
@@ -324,10 +365,13 @@ def sizes(context: Context) -> list[Figure]:
     starter = megabytes(ROOT / "weights" / "starter")
     if starter == 0:
         raise Broken("weights/starter is empty")
-    building, detector = (megabytes(ROOT / "weights" / "starter" / name) for name in ("vitruvio", "iml-vit"))
+    building, objects, detector = (
+        megabytes(ROOT / "weights" / "starter" / name) for name in ("vitruvio", "diffpoint", "iml-vit")
+    )
     return [
-        Figure("starter_mb try-on", starter - building - detector, 24, "<="),
+        Figure("starter_mb try-on", starter - building - objects - detector, 24, "<="),
         Figure("starter_mb building", building, 10, "<="),
+        Figure("starter_mb object", objects, 8, "<="),
         Figure("starter_mb detector", detector, 12, "<="),
         Figure("parity_mb", megabytes(ROOT / "tests/parity/data"), 6, "<="),
     ]
@@ -382,6 +426,9 @@ LINES: dict[str, Callable[[Context], list[Figure]]] = {
     "vitruvio": vitruvio,
     "solids": solids,
     "warm building": warm_building,
+    "diffpoint": diffpoint,
+    "object solids": object_solids,
+    "warm object": warm_object,
     "tampering": tampering,
     "detector": detector,
     "seals": seals,

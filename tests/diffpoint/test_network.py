@@ -14,7 +14,7 @@ from pipelines.diffpoint.patches import farthest_points, gathered, nearest
 
 TINY = DiffPointConfig(
     embed=24, depth=2, heads=2, mlp_ratio=2.0, groups=8, group_size=6, coarse=64, patch_widths=(8, 12, 16),
-    position_width=8, readout=16, condition=4, fusion_depth=1, image="conv", image_width=16, image_size=32,
+    position_width=8, readout=16, condition=4, fusion_depth=1, image="conv", image_width=64, image_size=32,
 )  # fmt: skip
 
 
@@ -93,15 +93,18 @@ def test_the_starter_is_small_and_the_official_one_takes_tokens() -> None:
 
 def test_without_noise_a_point_stays_and_with_much_it_goes_where_cells_are() -> None:
     model = DiffPoint(replace(TINY, cells=8)).eval()
-    likely = torch.full((1, 8, 8, 8), -9.0)
+    likely = torch.full((1, 8, 8, 8), -14.0)
     likely[0, 6, 1, 4] = 9.0
     model.occupied = lambda condition: likely.flatten(1)  # type: ignore[method-assign]
+    colours = torch.rand(1, 4, 4, 4, 3)
+    model.coloured = lambda condition: colours.view(1, 64, 3)  # type: ignore[method-assign]
     cell = (torch.tensor([6.5, 1.5, 4.5]) / 8 - 0.5) * diffusion.SCALE
     inside = cell + 0.2 * (torch.rand(1, 40, 3) - 0.5)
     condition = torch.zeros(1, 4, 24)
-    assert torch.allclose(model.expected(inside, torch.tensor([0]), condition), inside, atol=0.02)
+    assert torch.allclose(model.expected(inside, torch.tensor([0]), condition)[..., :3], inside, atol=0.02)
     far = model.expected(torch.randn(1, 40, 3), torch.tensor([999]), condition)
-    assert (far - cell).abs().max() < 0.2
+    assert (far[..., :3] - cell).abs().max() < 0.2
+    assert torch.allclose(far[..., 3:], colours[0, 3, 0, 2].expand(40, 3), atol=0.01)
 
 
 def test_the_expected_place_is_the_mean_of_points_that_could_have_become_it() -> None:
@@ -119,13 +122,14 @@ def test_the_expected_place_is_the_mean_of_points_that_could_have_become_it() ->
     noisy = share.sqrt() * clean + (1 - share).sqrt() * torch.randn(len(at), 3)
     for asked in torch.tensor([[0.3, -0.2, 0.6], [-0.9, 0.1, 0.4], [1.0, 1.0, -0.5]]):
         near = (noisy - asked).norm(dim=1) < 0.12
-        found = model.expected(asked[None, None], step, torch.zeros(1, 4, 24))[0, 0]
+        found = model.expected(asked[None, None], step, torch.zeros(1, 4, 24))[0, 0, :3]
         assert near.sum() > 500 and torch.allclose(found, clean[near].mean(0), atol=0.08)
 
 
 def test_cells_are_part_of_the_network_only_where_asked_for() -> None:
     plain, asked = DiffPoint(TINY), DiffPoint(replace(TINY, cells=8)).eval()
-    assert not any(name.startswith("cells") for name in plain.state_dict())
+    assert not any(name.startswith(("cells", "colours")) for name in plain.state_dict())
     assert asked.occupied(torch.zeros(2, 4, 24)).shape == (2, 512)
+    assert asked.coloured(torch.zeros(2, 4, 24)).shape == (2, 64, 3)
     found = asked(torch.randn(2, 64, 3), torch.tensor([3, 500]), torch.randn(2, 4, 24))
     assert found.shape == (2, 64, 9) and found.dtype == torch.float32

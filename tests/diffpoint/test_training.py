@@ -65,9 +65,13 @@ def test_the_loss_is_least_for_a_network_that_knows() -> None:
             cells = batch["cells"] if len(condition) > 1 else batch["cells"].mean(0, keepdim=True)
             return torch.logit(cells.double(), eps=1e-12).float()
 
+        def coloured(self, condition: torch.Tensor) -> torch.Tensor:
+            return batch["colours"].nan_to_num()
+
     share = diffusion.signal()
     value, parts = training.cloud_loss(Knowing(CELLS), batch, share)
-    assert float(value) == pytest.approx(0, abs=1e-6) and set(parts) == {"place", "colour", "normal", "cells"}
+    assert float(value) == pytest.approx(0, abs=1e-6)
+    assert set(parts) == {"place", "colour", "normal", "cells", "cells_colour"}
     assert float(training.cloud_loss(DiffPoint(CELLS), batch, share)[0].detach()) > 0.1
 
 
@@ -87,10 +91,11 @@ def test_a_small_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     checkpoint.load_component(folder, trained)
     with torch.no_grad():
         before, after = (
-            training.cloud_loss(net.train(), batch, diffusion.signal())[1]["place"]
-            for net in (DiffPoint(CELLS), trained)
+            training.cloud_loss(net.train(), batch, diffusion.signal())[1] for net in (DiffPoint(CELLS), trained)
         )
-    assert after < 0.85 * before
+    assert after["place"] < before["place"]
+    for name in ("colour", "cells", "cells_colour"):
+        assert after[name] < 0.7 * before[name], name
     assert (tmp_path / "run" / "reading" / "state.pt").is_file()
 
 
@@ -103,8 +108,16 @@ def test_the_first_part_teaches_reading_alone() -> None:
     value, told, condition = training.reading_loss(model, batch)
     value.backward()
     taught = {name.split(".")[0] for name, each in model.named_parameters() if each.grad is not None}
-    assert taught == {"image", "fusion", "nothing", "cells"} and set(told) == {"cells"} and len(condition) == 4
+    assert taught == {"image", "fusion", "nothing", "cells", "colours"} and len(condition) == 4
+    assert set(told) == {"cells", "cells_colour"}
     assert batch["cells"].sum(1).min() > 10 and set(batch["cells"].unique().tolist()) == {0.0, 1.0}
+    # A block has a colour where one of its eight cells is filled, and it is the mean of its points' colours.
+    filled = batch["cells"].view(4, 4, 2, 4, 2, 4, 2).amax((2, 4, 6)).flatten(1).bool()
+    assert (batch["colours"].isfinite().all(-1) == filled).all()
+    cloud = torch.from_numpy(items[0]["cloud"])
+    block = ((cloud[:, :3] / diffusion.SCALE + 0.5) * 4).long().clamp(0, 3) @ torch.tensor([16, 4, 1])
+    near = torch.stack([cloud[block == number, 3:6].mean(0) for number in block.unique()])
+    assert (near - batch["colours"][0][block.unique()]).abs().mean() < 0.1
     one, two = training.parts_of(TrainConfig(minutes=40.0), 0.25)
     assert (one.minutes, two.minutes) == (10, 30)
     one, two = training.parts_of(TrainConfig(minutes=None, steps=90), 0.25)

@@ -139,8 +139,11 @@ def _wait(call: Call, steps: int, preview: np.ndarray | None = None) -> None:
 if __name__ == "__main__":
     import boxhouse  # it needs this module
 
+    from studio.runners import cloud
+
     install()
     boxhouse.install()
+    cloud.PIPELINE = "tests.ui.ball_pipeline:BallPipeline"
     if sys.argv[1] == "worker":
         sys.exit(worker.main(sys.argv[2:]))
     from streamlit.web import cli
