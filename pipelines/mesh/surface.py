@@ -237,6 +237,9 @@ def _checked(mesh: Mesh | None, points: Floats, gap: float) -> tuple[_Solid | No
     mesh = shells[largest]
     if topology.volume(mesh) <= 0:
         return None, "inside out"
+    # Corners that were given a copy of their own at one place are one corner again in an STL file.
+    if not topology.edge_report(repair(mesh, ["weld"]).mesh).closed:
+        return None, "it touches itself"
     far = float((KDTree(points).query(mesh.vertices)[0] > _OFF * gap).mean())
     if far > _OFF_SHARE:
         return None, f"{100 * far:.0f} % of the surface is far from any point"

@@ -10,7 +10,7 @@ from pipelines.core.types import Mesh
 from pipelines.mesh import topology
 from pipelines.mesh.reduce import reduce_faces
 from pipelines.mesh.repair import REPAIRS, USUAL, Change, repair
-from tests.mesh.shapes import ball, box, together, tube, turned, without
+from tests.mesh.shapes import ball, box, cubes, together, tube, turned, without
 
 
 def said(changes: tuple[Change, ...]) -> dict[str, Change]:
@@ -284,19 +284,3 @@ def test_a_body_that_touches_itself_along_an_edge_is_parted() -> None:
     done = repair(mesh, ["part-pinched"])
     assert topology.edge_report(done.mesh).closed and len(topology.split(done.mesh)) == 1
     assert topology.volume(done.mesh) == pytest.approx(topology.volume(mesh))
-
-
-def cubes(cells: np.ndarray) -> Mesh:
-    """The surface of unit cubes on a grid, corners shared."""
-    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
-    sides = {(0, 0, -1): (0, 3, 2, 1), (0, 0, 1): (4, 5, 6, 7), (0, -1, 0): (0, 1, 5, 4), (0, 1, 0): (3, 7, 6, 2),
-             (-1, 0, 0): (0, 4, 7, 3), (1, 0, 0): (1, 2, 6, 5)}  # fmt: skip
-    quads = [
-        [tuple(np.array(cell) + corners[corner]) for corner in side]
-        for cell in np.argwhere(cells)
-        for step, side in sides.items()
-        if not cells[tuple(cell + step)]
-    ]
-    places = {place: number for number, place in enumerate(dict.fromkeys(p for quad in quads for p in quad))}
-    faces = [[places[quad[k]] for k in three] for quad in quads for three in ((0, 1, 2), (0, 2, 3))]
-    return Mesh(np.array(list(places), float), np.array(faces))

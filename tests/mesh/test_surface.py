@@ -8,9 +8,11 @@ import pytest
 from pipelines.core.errors import InputError
 from pipelines.core.types import Cloud
 from pipelines.mesh import topology
-from pipelines.mesh.surface import surface, wrapped
+from pipelines.mesh.repair import repair
+from pipelines.mesh.surface import _checked, surface, wrapped
 from pipelines.synthetic.objects import sample_object
 from pipelines.synthetic.objects import surface as points_of
+from tests.mesh.shapes import cubes
 
 
 def ball(count: int = 2000, radius: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -130,3 +132,17 @@ def test_the_wrap_fills_what_the_ball_cannot_enter() -> None:
     found = wrapped(np.concatenate([shell, inner]).astype(np.float64), 0.08)
     assert found is not None and len(topology.split(found)) == 1
     assert topology.volume(found) == pytest.approx(4 / 3 * np.pi * 0.5**3, rel=0.1)
+
+
+def test_a_body_that_touches_itself_along_an_edge_is_no_solid() -> None:
+    # A ring of blocks, two of them meeting at an edge only: closed by its own triangles, and open in an STL file.
+    ring = np.zeros((5, 5, 3), bool)
+    ring[1:4, 1, 1] = ring[1, 1:4, 1] = True
+    ring[3, 2, 1] = ring[2, 3, 1] = True
+    for touching in (True, False):
+        ring[3, 3, 1] = not touching
+        mesh = cubes(ring)
+        points = mesh.vertices[mesh.faces].mean(1)
+        assert topology.edge_report(repair(mesh).mesh).closed
+        found, reason = _checked(mesh, points, 1.0)
+        assert (found is None) == touching and ("touches itself" in reason) == touching
