@@ -18,9 +18,9 @@ from typing import Any
 from pipelines.core.errors import InputError
 from pipelines.diffpoint import evaluation
 from pipelines.diffpoint.pipeline import DiffPointPipeline
-from pipelines.mesh import export, printability, scale
+from pipelines.mesh import printability, scale
 from pipelines.mesh.surface import surface
-from tests.acceptance.solids import PRINT, SIDE, SLICED, slicer_is_content, strict_warnings
+from tests.acceptance.solids import PRINT, SIDE, SLICED, judged
 from tests.mesh import slicer
 
 
@@ -46,19 +46,14 @@ def main() -> None:
             mesh = scale.to_print(made.mesh, longest=SIDE)
             report = printability.passport(mesh, printability.PROFILES["prusa-mk4"])
             result["solid"] += report.manifold and len(report.shells) == 1
-            for kind in ("stl", "3mf"):
-                data = export.encode(mesh, kind, passport=report)
-                path = Path(scratch) / f"object.{kind}"
-                path.write_bytes(data)
-                if kind == "3mf":
-                    result["strict_warnings"] += strict_warnings(data)
-                if slicer.SLICER is not None:
-                    result["content"] += slicer_is_content(path)
+            content, warnings = judged(mesh, report, Path(scratch))
+            result["content"] += content
+            result["strict_warnings"] += warnings
             if slicer.SLICER is not None and len(ratios) < SLICED and report.volume_cm3:
                 try:
-                    plastic, _ = slicer.sliced(Path(scratch) / "object.3mf", *PRINT)
+                    plastic, _ = slicer.sliced(Path(scratch) / "solid.3mf", *PRINT)
                 except subprocess.CalledProcessError:
-                    slicer.sliced(Path(scratch) / "object.3mf", *PRINT, "--support-material")
+                    slicer.sliced(Path(scratch) / "solid.3mf", *PRINT, "--support-material")
                     result["supported"] += 1
                 else:
                     ratios.append(plastic / report.volume_cm3)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.types import Mesh
 from pipelines.mesh import export, printability, scale
 from pipelines.vitruvio import evaluation_set
 from pipelines.vitruvio.evaluation import REPAIR, is_solid, volume_moved
@@ -41,6 +42,20 @@ def strict_warnings(data: bytes) -> int:
     return int(reader.GetWarningCount())
 
 
+def judged(mesh: Mesh, report: printability.Passport, folder: Path) -> tuple[int, int]:
+    """Write ``solid.stl`` and ``solid.3mf``: how many of them the slicer is content with, and lib3mf's warnings."""
+    content = warnings = 0
+    for kind in ("stl", "3mf"):
+        data = export.encode(mesh, kind, passport=report)
+        path = folder / f"solid.{kind}"
+        path.write_bytes(data)
+        if kind == "3mf":
+            warnings = strict_warnings(data)
+        if slicer.SLICER is not None:
+            content += slicer_is_content(path)
+    return content, warnings
+
+
 def main() -> None:
     """Measure and write one JSON object."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
@@ -60,16 +75,11 @@ def main() -> None:
             result["count"] += 1
             result["solid"] += is_solid(answer.mesh) and volume_moved(answer.mesh, answer.raw, answer.side) <= REPAIR
             report = printability.passport(mesh, printability.PROFILES["prusa-mk4"])
-            for kind in ("stl", "3mf"):
-                data = export.encode(mesh, kind, passport=report)
-                path = Path(scratch) / f"building.{kind}"
-                path.write_bytes(data)
-                if kind == "3mf":
-                    result["strict_warnings"] += strict_warnings(data)
-                if slicer.SLICER is not None:
-                    result["content"] += slicer_is_content(path)
+            content, warnings = judged(mesh, report, Path(scratch))
+            result["content"] += content
+            result["strict_warnings"] += warnings
             if slicer.SLICER is not None and index < SLICED and report.volume_cm3:
-                ratios.append(slicer.sliced(Path(scratch) / "building.3mf", *PRINT)[0] / report.volume_cm3)
+                ratios.append(slicer.sliced(Path(scratch) / "solid.3mf", *PRINT)[0] / report.volume_cm3)
     result["volume_off_max"] = max((abs(ratio - 1) for ratio in ratios), default=None)
     sys.stdout.write(json.dumps(result) + "\n")
 
