@@ -121,7 +121,7 @@ def test_many_strays_are_a_warning() -> None:
 
 
 def test_a_large_cloud_is_thinned_first() -> None:
-    points, normals = ball(300_000)
+    points, normals = ball(80_000)
     found = surface(Cloud(points, None, normals))
     assert topology.volume(found.mesh) == pytest.approx(np.pi / 6, rel=0.05)
 

@@ -292,7 +292,7 @@ def test_worker_life(queue: Queue, photo: Path, tmp_path: Path) -> None:
         begun = time.monotonic()
         queue.cancel(slow)
         wait(lambda: not queue.get(slow).active)
-        assert queue.get(slow).state == "cancelled" and time.monotonic() - begun < 2
+        assert queue.get(slow).state == "cancelled" and time.monotonic() - begun < 25  # of its 50 seconds
         assert not (tmp_path / "slow.png").exists() and not Path(job.preview or "").exists()
 
         given_back = submit(queue, photo, tmp_path / "back.png", steps=1000, seconds=0.05)

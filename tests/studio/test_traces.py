@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 from studio import exif, jpeg_history, media, picture_files, traces
 
 TWICE, MOVED, GRID = "trace.compressed-twice", "trace.compressed-before-crop", "trace.jpeg-grid"
+ENDLESS = 60  # seconds of processor time: what takes quadratic time of such files takes hours
 
 
 def photo(seed: int = 0, height: int = 400, width: int = 560) -> np.ndarray:
@@ -374,7 +375,7 @@ def test_bombs_cost_little(png: bytes) -> None:
         "<!DOCTYPE x [" + '<!ENTITY a "&b;&b;">' * 20_000 + "]>" + "<xmp:CreatorTool>&a;</xmp:CreatorTool>" * 9000
     )
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert "trace.generator" in codes(data, "x.png")
     codes(with_chunk(png, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + entities.encode()), "x.png")
     codes(b"\xff\xd8" + b"\xff" * 5_000_000, "x.jpg")
@@ -382,15 +383,15 @@ def test_bombs_cost_little(png: bytes) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 << 20
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < ENDLESS
 
 
 def test_patterns_take_linear_time(png: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for hostile in ("CreatorTool " * 80_000, "CreatorTool" + " " * 900_000, "stEvt:action='" * 70_000, "a" * 1_000_000):
         codes(with_chunk(png, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + hostile.encode()), "x.png")
         codes(with_chunk(png, b"tEXt", b"Comment\0" + hostile.encode()), "x.png")
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < ENDLESS
 
 
 def frames() -> bytes:
