@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -238,7 +239,9 @@ def fit(
         recent.append({"loss": float(value.detach()), **figures})
         now = time.monotonic()
         if now - logged > 30:
-            means = {k: round(sum(r[k] for r in recent) / len(recent), 4) for k in recent[0]}
+            means = {
+                k: round(fmean(r[k] for r in recent if k in r), 4) for k in dict.fromkeys(k for r in recent for k in r)
+            }
             line = {
                 "step": state["step"],
                 "minutes": round(state["seconds"] / 60, 2),

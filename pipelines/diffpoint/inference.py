@@ -24,6 +24,7 @@ def sampled(
     seed: int = 0,
     sampler: str = "dpm-solver++",
     guidance: float = 1.0,
+    hold: Callable[[float, Tensor], Tensor] | None = None,
     on_estimate: Callable[[int, Tensor], None] = lambda done, estimate: None,
 ) -> Tensor:
     """Draw clouds.
@@ -39,6 +40,8 @@ def sampled(
         sampler: One of ``diffusion.SAMPLERS``.
         guidance: Of classifier-free guidance: 1 follows the picture as it was learnt, more exaggerates it, at twice the
             time.
+        hold: Called in each step with the share of steps done, and the places estimated, (clouds, points, 3) in units
+            of the object; what it returns is taken for the estimate.
         on_estimate: Called after each step with how many are done and the estimate, (clouds, points, 9); may raise.
 
     Returns:
@@ -60,6 +63,9 @@ def sampled(
                 without = model(x, at, None)
                 place = without[..., :3] + guidance * (estimate[..., :3] - without[..., :3])
                 estimate = torch.cat([place, estimate[..., 3:]], -1)
+        if hold is not None:
+            places = hold(number / steps, estimate[..., :3] / diffusion.SCALE) * diffusion.SCALE
+            estimate = torch.cat([places, estimate[..., 3:]], -1)
         x = scheduler.step(estimate[..., :3], step, x, **_chance(sampler, generator)).prev_sample
         on_estimate(number + 1, in_units(estimate))
     return in_units(torch.cat([x, estimate[..., 3:]], -1))

@@ -34,10 +34,12 @@ from torch.nn import functional as F
 
 from pipelines.core.blocks import Attention, Mlp, ResidualBlock
 from pipelines.diffpoint import diffusion
+from pipelines.diffpoint.cameras import BINS
 from pipelines.diffpoint.patches import farthest_points, gathered, nearest
 
 NEIGHBOURS = 3  # centres that a point reads
 CELLS_USED = 1024  # the likeliest ones
+CAMERA_WIDTH = 128  # hidden width of the network that tells cameras
 OUTPUTS = 9  # place, colour, normal
 
 
@@ -58,6 +60,7 @@ class DiffPointConfig:
         readout: Hidden width of the network that each point's answer comes from.
         condition: Tokens that the views are merged into.
         cells: Cells along each side of the object's box that the tokens answer for, an even number; 0 leaves them out.
+        cameras: Whether a further token tells from where a picture was taken (cameras.py).
         fusion_depth: Blocks that merge them.
         image: ``clip`` (tokens of a CLIP vision tower, ``image_width`` wide) or ``conv`` (ours, from pixels).
         image_width: Width of an image token before its projection.
@@ -76,6 +79,7 @@ class DiffPointConfig:
     readout: int = 512
     condition: int = 64
     cells: int = 0
+    cameras: bool = False
     fusion_depth: int = 4
     image: str = "clip"
     image_width: int = 1024
@@ -187,15 +191,16 @@ class Fusion(nn.Module):
     def __init__(self, config: DiffPointConfig) -> None:
         super().__init__()
         self.asking = nn.Parameter(torch.randn(1, config.condition, config.embed) * 0.02)
+        self.camera = nn.Parameter(torch.randn(1, 1, config.embed) * 0.02) if config.cameras else None
         self.blocks = nn.ModuleList(
             Block(config.embed, config.heads, config.mlp_ratio) for _ in range(config.fusion_depth)
         )
         self.norm = nn.LayerNorm(config.embed)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, V * P, embed), views one behind the other -> (B, condition, embed)."""
-        asking = self.asking.expand(len(tokens), -1, -1)
-        x = torch.cat([asking, tokens], 1)
+        """(B, V * P, embed), views one behind the other -> (B, condition, embed); with a camera's token behind."""
+        asking = self.asking if self.camera is None else torch.cat([self.asking, self.camera], 1)
+        x = torch.cat([asking.expand(len(tokens), -1, -1), tokens], 1)
         for block in self.blocks:
             x = block(x)
         return self.norm(x[:, : asking.shape[1]])
@@ -224,6 +229,11 @@ class DiffPoint(nn.Module):
         if config.cells:
             self.cells = nn.Linear(embed, -(-(config.cells**3) // config.condition))
             self.colours = nn.Linear(embed, 3 * -(-((config.cells // 2) ** 3) // config.condition))
+        self.cameras = (
+            nn.Sequential(nn.Linear(embed, CAMERA_WIDTH), nn.GELU(), nn.Linear(CAMERA_WIDTH, BINS))
+            if config.cameras
+            else None
+        )
         self.readout = nn.Sequential(
             nn.Linear(embed + (12 if config.cells else 6), config.readout), nn.GELU(),
             nn.Linear(config.readout, config.readout), nn.GELU(),
@@ -232,9 +242,15 @@ class DiffPoint(nn.Module):
 
     def condition(self, views: Tensor) -> Tensor:
         """(B, V, ...) views, as `image` takes each -> (B, condition, embed)."""
+        return self.read(views)[0]
+
+    def read(self, views: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What `condition` gives, and (B, BINS) logits of the camera: None without ``cameras`` or of several views."""
         b, v = views.shape[:2]
         tokens = self.image(views.flatten(0, 1))
-        return self.fusion(tokens.reshape(b, v * tokens.shape[1], -1))
+        merged = self.fusion(tokens.reshape(b, v * tokens.shape[1], -1))
+        condition = merged[:, : self.config.condition]
+        return condition, self.cameras(merged[:, -1]) if self.cameras is not None and v == 1 else None
 
     def forward(self, cloud: Tensor, steps: Tensor, condition: Tensor | None) -> Tensor:
         """Estimate the clean cloud.
@@ -339,6 +355,7 @@ CONFIGS = {
         readout=192,
         condition=32,
         cells=24,
+        cameras=True,
         fusion_depth=2,
         image="conv",
         image_width=144,

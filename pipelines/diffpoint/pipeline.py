@@ -1,8 +1,9 @@
 """DiffPoint: one or several pictures of an object in, a coloured point cloud with normals out.
 
 The steps, in order: cut the object out of each picture, read the pictures (encoder and fusion), walk from noise to the
-cloud, and ask for second opinions: the same pictures with other noise, and each picture alone. The paper has no measure
-of confidence; where such opinions differ, the pictures do not say what the object is, or show more than one.
+cloud, held to the pictures' outlines (silhouettes.py), and ask for second opinions: the same pictures with other noise,
+and each picture alone. The paper has no measure of confidence; where such opinions differ, the pictures do not say what
+the object is, or show more than one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from pipelines.core.errors import InputError, WeightsError
 from pipelines.core.shape_metrics import chamfer
 from pipelines.core.types import Cloud, Finding, Image, Mask, OnStep, report
 from pipelines.diffpoint import diffusion
+from pipelines.diffpoint.cameras import likeliest
 from pipelines.diffpoint.clip import ClipTokens
 from pipelines.diffpoint.inference import sampled
 from pipelines.diffpoint.network import DiffPoint, DiffPointConfig
+from pipelines.diffpoint.silhouettes import ANSWERS, PRIOR, Held, Outline
 from pipelines.diffpoint.views import View, as_input, prepare
 from pipelines.mesh.picture import dotted
 from pipelines.synthetic.objects import Camera
@@ -47,6 +50,7 @@ class CloudResult:
     Attributes:
         cloud: y up, the object's front towards +z, bounding box centred, longest side 1.
         views: The pictures as the network saw them.
+        cameras: From where each was taken, as far as it is told; empty of networks without ``cameras``.
         alone: For each view the cloud it gives on its own, (1024, 3) float32; empty if there is one view.
         steps: (steps, 1024, 3) float16, what the network took the cloud for after each step.
         unsure: Mean distance between the cloud and the one that other noise gives, in lengths of the object.
@@ -59,6 +63,7 @@ class CloudResult:
 
     cloud: Cloud
     views: tuple[View, ...]
+    cameras: tuple[Camera, ...]
     alone: tuple[Points, ...]
     steps: NDArray[np.float16]
     unsure: float
@@ -181,7 +186,7 @@ class DiffPointPipeline:
                 raise InputError(error.code, error.what, seen=seen, remedy=error.remedy) from None
         clock.tick("cut out")
         report(on_step, 1, total)
-        condition, single = self._read(views)
+        condition, single, held = self._read(views)
         clock.tick("read")
         report(on_step, 2, total)
         kept: list[NDArray[np.float16]] = []
@@ -195,40 +200,64 @@ class DiffPointPipeline:
         drawn = max(points, self.model.config.coarse)
         walk: dict[str, Any] = {"sampler": sampler, "guidance": guidance}
         found = sampled(
-            self.model, condition, drawn, self.runtime, steps=steps, seed=seed, on_estimate=on_estimate, **walk
+            self.model, condition, drawn, self.runtime,
+            steps=steps, seed=seed, hold=held, on_estimate=on_estimate, **walk,
         )[0].cpu().numpy()  # fmt: skip
         clock.tick("walk")
-        unsure, alone, apart = self._second_opinions(found, condition, single, seed, walk)
+        unsure, alone, apart = self._second_opinions(found, condition, single, held, seed, walk)
         found = found[:points]
         clock.tick("compare")
         report(on_step, total, total)
         cloud = _cloud(found)
         confidence, findings = self._judged(views, unsure, apart)
         layers = {f"view-{number}": view.on_grey for number, view in enumerate(views, 1)}
+        cameras = tuple(held.cameras[0]) if held else ()
+        for number, camera in enumerate(cameras, 1):
+            layers[f"from-{number}"] = dotted(cloud.points, cloud.colours, camera.axes, _PREVIEW)
         layers["cloud"] = dotted(cloud.points, cloud.colours, SHOWN.axes, 2 * _PREVIEW)
         return CloudResult(
-            cloud, tuple(views), alone, np.stack(kept), unsure, apart, confidence, findings, layers, clock.seconds
+            cloud,
+            tuple(views),
+            cameras,
+            alone,
+            np.stack(kept),
+            unsure,
+            apart,
+            confidence,
+            findings,
+            layers,
+            clock.seconds,
         )
 
     @torch.inference_mode()
-    def _read(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
-        """What all pictures say together, (1, condition, embed), and each of them, (V, condition, embed)."""
+    def _read(self, views: Sequence[View]) -> tuple[Tensor, Tensor, Held | None]:
+        """What all pictures say together, (1, condition, embed), and each, (V, condition, embed); what holds clouds."""
         batch = torch.from_numpy(np.stack([as_input(view.picture) for view in views])).to(self.runtime.device)
         with self.runtime.autocast():
             seen = batch[:, None] if self.encoder is None else self.encoder.tokens(batch[:, None])
-            single = self.model.condition(seen)
+            single, told = self.model.read(seen)
             together = single if len(views) == 1 else self.model.condition(seen.transpose(0, 1))
-        return together, single
+        if told is None:
+            return together, single, None
+        candidates = [[(camera, PRIOR * cost) for camera, cost in likeliest(each, ANSWERS)] for each in told]
+        return together, single, Held([[Outline.of(view.picture[..., 3]) for view in views]], [candidates])
 
     def _second_opinions(
-        self, found: NDArray[np.float32], condition: Tensor, single: Tensor, seed: int, walk: dict[str, Any]
+        self,
+        found: NDArray[np.float32],
+        condition: Tensor,
+        single: Tensor,
+        held: Held | None,
+        seed: int,
+        walk: dict[str, Any],
     ) -> tuple[float, tuple[Points, ...], float | None]:
         """How far other noise moves the cloud; what each view gives alone, and how far these are apart."""
         several = len(single) > 1
         asked = torch.cat([condition, single]) if several else condition
         drawn = max(SEEN, self.model.config.coarse)
         others = sampled(
-            self.model, asked, drawn, self.runtime, clouds=len(asked), steps=OPINION_STEPS, seed=seed + 1, **walk
+            self.model, asked, drawn, self.runtime,
+            clouds=len(asked), steps=OPINION_STEPS, seed=seed + 1, hold=held and held.again(apart=several), **walk,
         )[:, :SEEN, :3].cpu().numpy()  # fmt: skip
         unsure = chamfer(found[:SEEN, :3], others[0])[0]
         alone = tuple(others[1:])

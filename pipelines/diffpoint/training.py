@@ -6,9 +6,9 @@ there is. One picture in ten is replaced by none, so that classifier-free guidan
 
 At high noise the best estimate of every point is near the middle of the object, whatever the pictures show, and at low
 noise the points themselves say where they belong: the loss teaches little about pictures. A network with ``cells`` is
-therefore asked for them and their colours directly (binary cross-entropy and squared distance), and for nothing else in
-the first part of a training, when five times as many pictures are read in the same time. Each object is noised three
-times, its pictures read once.
+therefore asked for them and their colours directly (binary cross-entropy and squared distance), one with ``cameras``
+for where a picture was taken from (where that is known), and for nothing else in the first part of a training, when
+five times as many pictures are read in the same time. Each object is noised three times, its pictures read once.
 
 Where colours or normals of an object are not known, nothing is asked of them.
 """
@@ -33,6 +33,7 @@ from pipelines.core.runtime import Runtime
 from pipelines.core.shape_metrics import chamfer
 from pipelines.diffpoint import dataset, diffusion, layouts
 from pipelines.diffpoint.augmentation import disturbed
+from pipelines.diffpoint.cameras import camera_loss
 from pipelines.diffpoint.clip import ClipTokens
 from pipelines.diffpoint.inference import sampled
 from pipelines.diffpoint.network import CONFIGS, DiffPoint
@@ -41,7 +42,8 @@ from pipelines.synthetic.objects import picture, sample_camera, sample_object, s
 
 VIEWS = 3  # of each object
 DROPPED = 0.1
-COLOUR, NORMAL, CELLS, UNSEEN = 2.0, 0.1, 1.0, 0.1  # weights of the other losses; the last is of cells of no picture
+# Weights of the other losses; UNSEEN is of cells of no picture.
+COLOUR, NORMAL, CELLS, UNSEEN, CAMERA = 2.0, 0.1, 1.0, 0.1, 0.1
 NOISED = 3  # times that each object is, within a step
 READING = 0.25  # share of a training in which pictures are read and nothing else
 _KEPT_POINTS = dataset.KEPT
@@ -210,15 +212,18 @@ def drawn_object(rng: Generator, size: int) -> dict[str, NDArray[Any]]:
     """Draw an object, three views of it and its surface.
 
     Returns:
-        ``views`` (3, S, S, 4) uint8 colours and coverage; ``points`` (4096, 9) float16 place, colour in [0, 1], normal.
+        ``views`` (3, S, S, 4) uint8 colours and coverage; ``cameras`` (3, 3) float16 azimuth and elevation in degrees
+        and distance; ``points`` (4096, 9) float16 place, colour in [0, 1], normal.
     """
     shape = sample_object(rng)
-    views = []
-    for _ in range(VIEWS):
-        colours, cover = picture(shape, sample_camera(rng), size)
-        views.append(np.concatenate([colours, cover[..., None]], 2))
+    cameras = [sample_camera(rng) for _ in range(VIEWS)]
+    views = [np.dstack(picture(shape, camera, size)) for camera in cameras]
     points, normals, colours = surface(shape, rng, _KEPT_POINTS)
-    return {"views": np.stack(views), "points": np.concatenate([points, colours, normals], 1).astype(np.float16)}
+    return {
+        "views": np.stack(views),
+        "cameras": np.array([(c.azimuth, c.elevation, c.distance) for c in cameras], np.float16),
+        "points": np.concatenate([points, colours, normals], 1).astype(np.float16),
+    }
 
 
 def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: int) -> dict[str, NDArray[np.float32]]:
@@ -231,11 +236,13 @@ def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: in
         cells: Along each side of the object's box; 0 for a network without them.
 
     Returns:
-        ``views`` (3, 4, S, S) in any order; ``cloud`` (points, 9); ``cells`` (cells^3,), 1 where a
-        point of the surface was drawn: of large surfaces a fifth of the cells stay empty by chance; ``colours``
-        ((cells / 2)^3, 3) means of blocks of cells, NaN where no point or no colour is.
+        ``views`` (3, 4, S, S) in any order; ``cameras`` (3, 3) of them, NaN where unknown; ``cloud`` (points, 9);
+        ``cells`` (cells^3,), 1 where a point of the surface was drawn: of large surfaces a fifth of the cells stay
+        empty by chance; ``colours`` ((cells / 2)^3, 3) means of blocks of cells, NaN where no point or no colour is.
     """
-    views = [as_input(disturbed(item["views"][number], rng)) for number in rng.permutation(VIEWS)]
+    order = rng.permutation(VIEWS)
+    views = [as_input(disturbed(item["views"][number], rng)) for number in order]
+    cameras = item.get("cameras", np.full((VIEWS, 3), np.nan))[order].astype(np.float32)
     chosen = rng.choice(len(item["points"]), points, replace=False)
     cloud = item["points"][chosen].astype(np.float32)
     cloud[:, :3] *= diffusion.SCALE
@@ -249,7 +256,7 @@ def sample(item: dict[str, NDArray[Any]], rng: Generator, points: int, cells: in
         sums = [np.bincount(block, everything[:, 3 + channel], len(colours)) for channel in range(3)]
         with np.errstate(invalid="ignore"):
             colours = (np.stack(sums, 1) / counts[:, None]).astype(np.float32)
-    return {"views": np.stack(views), "cloud": cloud, "cells": filled, "colours": colours}
+    return {"views": np.stack(views), "cameras": cameras, "cloud": cloud, "cells": filled, "colours": colours}
 
 
 def _cell_of(points: NDArray[np.float32], side: int) -> NDArray[np.int64]:
@@ -261,7 +268,7 @@ def _cell_of(points: NDArray[np.float32], side: int) -> NDArray[np.int64]:
 def reading_loss(
     network: DiffPoint, batch: dict[str, Tensor], encoder: ClipTokens | None = None
 ) -> tuple[Tensor, dict[str, float], Tensor]:
-    """How badly the pictures' tokens tell the cells; the same for the log, and the tokens.
+    """How badly the pictures' tokens tell cells, their colours and cameras; the same for the log, and the tokens.
 
     Args:
         network: In training mode.
@@ -271,18 +278,22 @@ def reading_loss(
     # One view as often as two and three together.
     count = max(1, int(torch.randint(0, 4, ())))
     views = batch["views"][:, :count]
-    condition = network.condition(views if encoder is None else encoder.tokens(views))
-    if not network.config.cells:
-        return condition.new_zeros(()), {}, condition
-    told = F.binary_cross_entropy_with_logits(network.occupied(condition), batch["cells"])
-    known = batch["colours"].isfinite()
-    unlike = (network.coloured(condition) - batch["colours"].nan_to_num()).square()
-    tint = (unlike * known).sum() / known.sum().clamp(min=1)
-    # What no picture says: how likely each cell is at all.
-    usual = batch["cells"].mean(0, keepdim=True)
-    unseen = F.binary_cross_entropy_with_logits(network.occupied(network.nothing), usual)
-    parts = {"cells": float(told.detach()), "cells_colour": float(tint.detach())}
-    return told + COLOUR * tint + UNSEEN * unseen, parts, condition
+    condition, camera = network.read(views if encoder is None else encoder.tokens(views))
+    total, parts = condition.new_zeros(()), {}
+    if camera is not None:
+        turned = camera_loss(camera, batch["cameras"][:, 0])
+        total, parts["camera"] = total + CAMERA * turned, float(turned.detach())
+    if network.config.cells:
+        told = F.binary_cross_entropy_with_logits(network.occupied(condition), batch["cells"])
+        known = batch["colours"].isfinite()
+        unlike = (network.coloured(condition) - batch["colours"].nan_to_num()).square()
+        tint = (unlike * known).sum() / known.sum().clamp(min=1)
+        # What no picture says: how likely each cell is at all.
+        usual = batch["cells"].mean(0, keepdim=True)
+        unseen = F.binary_cross_entropy_with_logits(network.occupied(network.nothing), usual)
+        total = total + CELLS * told + COLOUR * tint + UNSEEN * unseen
+        parts |= {"cells": float(told.detach()), "cells_colour": float(tint.detach())}
+    return total, parts, condition
 
 
 def cloud_loss(
@@ -296,7 +307,7 @@ def cloud_loss(
         share: Of `diffusion.signal`.
         encoder: For networks that take tokens of CLIP.
     """
-    cells, parts, condition = reading_loss(network, batch, encoder)
+    read, parts, condition = reading_loss(network, batch, encoder)
     cloud, condition = (value.repeat_interleave(NOISED, 0) for value in (batch["cloud"], condition))
     steps = torch.randint(0, diffusion.STEPS, (len(cloud),), device=cloud.device)
     share = share.to(cloud.device)[steps]
@@ -310,7 +321,7 @@ def cloud_loss(
     colour = (_mean((found[..., 3:6] - cloud[..., 3:6]).square(), known[..., 3:6]) * told).mean()
     unlike = 1 - F.cosine_similarity(found[..., 6:], cloud[..., 6:], dim=-1)
     normal = (_mean(unlike, known[..., 6:].all(-1)) * told).mean()
-    total = (diffusion.weight(share) * place).mean() + COLOUR * colour + NORMAL * normal + CELLS * cells
+    total = (diffusion.weight(share) * place).mean() + COLOUR * colour + NORMAL * normal + read
     told_parts = {"place": place.mean(), "colour": colour, "normal": normal}
     return total, {name: float(value.detach()) for name, value in told_parts.items()} | parts
 

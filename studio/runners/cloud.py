@@ -47,6 +47,9 @@ def run(call: Call) -> Product:
                 "confidence": round(made.confidence, 4),
                 "unsure": round(made.unsure, 5),
                 "apart": None if made.apart is None else round(made.apart, 5),
+                "cameras": [
+                    {"azimuth": round(each.azimuth, 1), "elevation": round(each.elevation, 1)} for each in made.cameras
+                ],
             }
         },
         findings=made.findings,

@@ -15,6 +15,7 @@ from pipelines.core.shape_metrics import chamfer
 from pipelines.diffpoint import pipeline as module
 from pipelines.diffpoint.network import DiffPoint
 from pipelines.diffpoint.pipeline import DiffPointPipeline, Doubt
+from pipelines.diffpoint.silhouettes import Outline, misfit
 from pipelines.synthetic.objects import picture, sample_camera, sample_object
 from tests.diffpoint.test_network import TINY
 
@@ -128,3 +129,21 @@ def test_weights_come_back_with_their_limits(pipeline: DiffPointPipeline, tmp_pa
     with pytest.raises(WeightsError) as caught:
         DiffPointPipeline.from_pretrained(tmp_path / "w")
     assert caught.value.code == "weights.mismatch"
+
+
+def test_the_starter_holds_its_clouds_to_the_outlines() -> None:
+    pipeline = DiffPointPipeline.from_pretrained("diffpoint", device="cpu")
+    free = DiffPointPipeline(pipeline.model, pipeline.runtime)
+    free._read = lambda seen: (*DiffPointPipeline._read(free, seen)[:2], None)  # type: ignore[method-assign]
+    held, loose = [], []
+    for seed, category in enumerate(("car", "plane", "table")):
+        shape = sample_object(np.random.default_rng(900 + seed), category)
+        rng = np.random.default_rng(seed)
+        pictures = [np.dstack(picture(shape, sample_camera(rng), 128)) for _ in range(2)]
+        made, other = (each(pictures, points=1024, steps=10) for each in (pipeline, free))
+        assert len(made.cameras) == 2 and {"from-1", "from-2"} <= set(made.layers)
+        assert other.cameras == () and "from-1" not in other.layers
+        seen = list(zip(made.cameras, (Outline.of(view.picture[..., 3]) for view in made.views), strict=True))
+        for figures, points in ((held, made.cloud.points), (loose, other.cloud.points)):
+            figures.append(sum(misfit(points.astype(float), *each) for each in seen))
+    assert sum(held) < 0.85 * sum(loose) and all(one < other for one, other in zip(held, loose, strict=True))

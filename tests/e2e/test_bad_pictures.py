@@ -131,7 +131,7 @@ def test_of_an_animation_the_first_frame_is_checked(folder: Path, capsys: pytest
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there")
 @pytest.mark.parametrize("name", ["bomb.png", "large.png"])
 def test_memory_stays_bounded(name: str, folder: Path) -> None:
-    """A text that grows to 200 MB, and a flat picture as large as a telephone takes, in a process whose peak is asked for."""
+    """A text that grows to 200 MB, and a flat picture of 12 megapixels, in a process whose peak is asked for."""
     if name == "bomb.png":
         (folder / name).write_bytes(text_bomb())
     else:

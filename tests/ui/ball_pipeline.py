@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.core.types import Cloud, Finding
 from pipelines.diffpoint.pipeline import CloudResult
 from pipelines.diffpoint.views import View, prepare
+from pipelines.synthetic.objects import Camera
 
 
 class BallPipeline:
@@ -35,11 +36,12 @@ class BallPipeline:
         for step in range(steps):
             on_step(step, steps, picture)
         alone = tuple(cloud.points[:64] for _ in views) if len(views) > 1 else ()
+        cameras = tuple(Camera(90.0 * number, 20.0, 2.0) for number in range(len(views)))
         notes = tuple(finding for view in views for finding in view.findings)
         unsure = Finding("cloud.unsure", "warning", "Low confidence", "Add pictures")
         return CloudResult(
-            cloud, views, alone, np.zeros((steps, 64, 3), np.float16), 0.01, None, 0.75, (*notes, unsure),
-            {"cloud": picture, "view-1": views[0].on_grey},
+            cloud, views, cameras, alone, np.zeros((steps, 64, 3), np.float16), 0.01, None, 0.75, (*notes, unsure),
+            {"cloud": picture, "view-1": views[0].on_grey, "from-1": picture},
         )  # fmt: skip
 
 

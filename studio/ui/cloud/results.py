@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +35,7 @@ class Outcome:
         findings: code, severity, message, remedy each.
         view: What the viewer takes: as it was kept, or of the file alone; None if that cannot be read.
         picture: (h, w, 3) uint8, or None.
+        compared: Of each picture what was cut out of it, and the cloud from where it was taken, as far as that is told.
     """
 
     id: str
@@ -42,6 +45,7 @@ class Outcome:
     findings: tuple[dict[str, Any], ...]
     view: bytes | None
     picture: np.ndarray | None
+    compared: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     @property
     def pictures(self) -> int:
@@ -89,7 +93,17 @@ def _outcome(path: Path, stamp: int) -> Outcome:
         findings=tuple(seal.receipt.get("findings", [])),
         view=media.read_bytes(view) if view.is_file() else _view(path, seal.output.format),
         picture=pictures.pixels_of(media.read_bytes(picture)) if picture.is_file() else None,
+        compared=tuple(_compared(folder)),
     )
+
+
+def _compared(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for number in itertools.count(1):
+        pair = folder / f"view-{number}.png", folder / f"from-{number}.png"
+        if not all(path.is_file() for path in pair):
+            return
+        seen, cloud = (pictures.pixels_of(media.read_bytes(path)) for path in pair)
+        yield seen, cloud
 
 
 def _view(path: Path, format: str) -> bytes | None:

@@ -207,6 +207,13 @@ def _cloud(artefact: str) -> None:
         st.caption("What the viewer needs was not kept with this file; this is its picture.")
     else:
         cloud_viewer(outcome.view, outcome.pictures if outcome.pictures > 1 else 0, key="cloud", fallback=fallback)
+    if outcome.compared:
+        st.caption("Each picture, and the cloud from where it was taken:")
+        with st.container(horizontal=True, key="compared"):
+            for number, pair in enumerate(outcome.compared, 1):
+                with st.container(width=2 * TILE + 20, horizontal=True, gap="small"):
+                    for image, name in zip(pair, (f"Picture {number}", "Cloud"), strict=True):
+                        st.image(image, width=TILE, caption=name)
     with st.container(border=True, key="to_solid"):
         st.markdown("**Print it.** A closed solid is laid through or around the points.")
         fine = forms.print_step()
