@@ -28,9 +28,9 @@ from pipelines.diffpoint.cameras import likeliest
 from pipelines.diffpoint.clip import ClipTokens
 from pipelines.diffpoint.inference import sampled
 from pipelines.diffpoint.network import DiffPoint, DiffPointConfig
-from pipelines.diffpoint.silhouettes import ANSWERS, PRIOR, Held, Outline
+from pipelines.diffpoint.silhouettes import ANSWERS, PRIOR, Held, Outline, seen
 from pipelines.diffpoint.views import View, as_input, prepare
-from pipelines.mesh.picture import dotted
+from pipelines.mesh.picture import discs, dotted
 from pipelines.synthetic.objects import Camera
 
 MOST_VIEWS = 8
@@ -213,7 +213,7 @@ class DiffPointPipeline:
         layers = {f"view-{number}": view.on_grey for number, view in enumerate(views, 1)}
         cameras = tuple(held.cameras[0]) if held else ()
         for number, camera in enumerate(cameras, 1):
-            layers[f"from-{number}"] = dotted(cloud.points, cloud.colours, camera.axes, _PREVIEW)
+            layers[f"from-{number}"] = _from(cloud, camera)
         layers["cloud"] = dotted(cloud.points, cloud.colours, SHOWN.axes, 2 * _PREVIEW)
         return CloudResult(
             cloud,
@@ -234,9 +234,9 @@ class DiffPointPipeline:
         """What all pictures say together, (1, condition, embed), and each, (V, condition, embed); what holds clouds."""
         batch = torch.from_numpy(np.stack([as_input(view.picture) for view in views])).to(self.runtime.device)
         with self.runtime.autocast():
-            seen = batch[:, None] if self.encoder is None else self.encoder.tokens(batch[:, None])
-            single, told = self.model.read(seen)
-            together = single if len(views) == 1 else self.model.condition(seen.transpose(0, 1))
+            shown = batch[:, None] if self.encoder is None else self.encoder.tokens(batch[:, None])
+            single, told = self.model.read(shown)
+            together = single if len(views) == 1 else self.model.condition(shown.transpose(0, 1))
         if told is None:
             return together, single, None
         candidates = [[(camera, PRIOR * cost) for camera, cost in likeliest(each, ANSWERS)] for each in told]
@@ -312,6 +312,12 @@ def _cloud(found: NDArray[np.float32]) -> Cloud:
     upward = np.array([0, 1, 0], np.float32)
     normals = np.where(lengths > 1e-6, normals / np.maximum(lengths, 1e-6), upward)
     return Cloud(points.astype(np.float32), _bytes(found[:, 3:6]), normals.astype(np.float32))
+
+
+def _from(cloud: Cloud, camera: Camera) -> Image:
+    """The cloud from where a picture was taken, framed as that picture was cut out."""
+    found = seen(cloud.points.astype(np.float64), camera, _PREVIEW)
+    return discs(found.places, found.depth, cloud.colours, _PREVIEW)
 
 
 def _bytes(colours: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -129,7 +129,7 @@ class Held:
         """Places of all clouds, (clouds, N, 3) in the object's frame, after ``part`` of the steps."""
         if part < BEGIN:
             return places
-        clouds = places.double().cpu().numpy()
+        clouds = places.cpu().double().numpy()  # in this order: some devices have no float64
         if not self.cameras:
             self.cameras = [
                 [adjusted(cloud[:_ENOUGH], *asked) for asked in zip(outlines, cameras, strict=True)]

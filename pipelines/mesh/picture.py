@@ -66,16 +66,34 @@ def dotted(
     Returns:
         (size, size, 3) uint8.
     """
-    if len(points) > _DOTS:
-        some = np.linspace(0, len(points) - 1, _DOTS).astype(int)
-        points, colours = points[some], None if colours is None else colours[some]
-    wide = size * _SUPERSAMPLING
     seen = np.asarray(points, np.float64) @ axes.T
     depth = _AWAY - seen[:, 2]
-    near = _AWAY / np.maximum(depth, 0.2)
-    places = seen[:, :2] * near[:, None] * [1, -1] * wide * 0.62 + wide / 2
-    radius = np.clip(0.3 * wide / np.sqrt(max(len(points), 1)), 2.0, 0.02 * wide) * near
-    tints = np.full((len(points), 3), 115.0) if colours is None else np.asarray(colours, np.float64)
+    places = seen[:, :2] * (_AWAY / np.maximum(depth, 0.2))[:, None] * [1, -1] * size * 0.62 + size / 2
+    return discs(places, depth, colours, size)
+
+
+def discs(
+    places: NDArray[np.float64], depth: NDArray[np.float64], colours: NDArray[np.uint8] | None, size: int
+) -> Image:
+    """Draw what `dotted` draws of points that are projected already.
+
+    Args:
+        places: (N, 2) column and row in pixels.
+        depth: (N,) distances from the camera's plane.
+        colours: (N, 3) uint8; None draws them grey.
+        size: Side of the picture in pixels.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    if len(places) > _DOTS:
+        some = np.linspace(0, len(places) - 1, _DOTS).astype(int)
+        places, depth, colours = places[some], depth[some], None if colours is None else colours[some]
+    wide = size * _SUPERSAMPLING
+    places = places * _SUPERSAMPLING
+    near = float(np.median(depth)) / np.maximum(depth, 0.2) if len(depth) else depth
+    radius = np.clip(0.3 * wide / np.sqrt(max(len(places), 1)), 2.0, 0.02 * wide) * near
+    tints = np.full((len(places), 3), 115.0) if colours is None else np.asarray(colours, np.float64)
     tints = tints * (1 - 0.35 * (depth - depth.min()) / (np.ptp(depth) + 1e-9))[:, None]
     picture = np.full((wide, wide, 3), PAPER, np.uint8)
     fixed = np.clip(np.round(places * 16), -(1 << 20), 1 << 20).astype(np.int32).tolist()
