@@ -1,6 +1,6 @@
 """Runs ``studio tryon`` in forked children and kills them, as `test_kill.py` asks; prints how each one ended.
 
-Torch is imported once, in the parent, so that a child's life is the command's own work and a dozen of them are quick.
+Torch is imported once, in the parent, so that a child's life is the command's own work and twenty of them are quick.
 """
 
 from __future__ import annotations

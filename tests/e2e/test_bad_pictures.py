@@ -131,11 +131,11 @@ def test_of_an_animation_the_first_frame_is_checked(folder: Path, capsys: pytest
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there")
 @pytest.mark.parametrize("name", ["bomb.png", "large.png"])
 def test_memory_stays_bounded(name: str, folder: Path) -> None:
-    """A text that grows to 200 MB, and a flat picture of 12 megapixels, in a process whose peak is asked for."""
+    """A text that grows to 200 MB, and a flat picture of 25 megapixels, in a process whose peak is asked for."""
     if name == "bomb.png":
         (folder / name).write_bytes(text_bomb())
     else:
-        Image.new("RGB", (4000, 3000), (90, 120, 150)).save(folder / name)
+        Image.new("RGB", (5000, 5000), (90, 120, 150)).save(folder / name)
     script = (
         "import resource, sys\n"
         "from studio.cli import run\n"

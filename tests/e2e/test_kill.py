@@ -1,4 +1,4 @@
-"""kill -9 at random moments of ``studio tryon``: a name holds a whole artefact or nothing."""
+"""kill -9 at twenty random moments of ``studio tryon``: a name holds a whole artefact or nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studio.engine import Engine
 from studio.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = 12
+TIMES = 20
 
 
 def ready() -> bool:
@@ -32,7 +32,7 @@ def ready() -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.skipif(not ready(), reason="needs the starter weights and the samples")
-def test_kill_at_random_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_at_twenty_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
     person, garment = (sorted((ROOT / "assets/samples" / kind).glob("*.*"))[0] for kind in ("people", "garments"))
     out = tmp_path / "out"
