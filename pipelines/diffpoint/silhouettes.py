@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.core.nearest import nearest_pixel
 from pipelines.synthetic.objects import MARGIN, Camera
 
 Floats = NDArray[np.float64]
@@ -43,20 +44,21 @@ class Outline:
     Attributes:
         inside: (S, S) bool.
         away: (S, S) float32 distance in pixels from the object, 0 inside.
-        border: (S, S, 2) column and row of the object's nearest pixel.
+        border: (S, S, 2) int32 column and row of the object's nearest pixel.
         pixels: (P, 2) column and row of its pixels.
     """
 
     inside: NDArray[np.bool_]
     away: NDArray[np.float32]
-    border: NDArray[np.int64]
+    border: NDArray[np.int32]
     pixels: NDArray[np.int64]
 
     @classmethod
     def of(cls, cover: NDArray[np.uint8]) -> Outline:
         """Of (S, S) uint8 coverage with at least one pixel."""
         inside = cover >= 128
-        away, border = _nearest(inside)
+        away, nearest = nearest_pixel(inside)
+        border = np.stack([nearest % inside.shape[1], nearest // inside.shape[1]], -1)
         return cls(inside, away, border, np.argwhere(inside)[:, ::-1])
 
     @property
@@ -214,27 +216,14 @@ def _into_gaps(places: Floats, at: NDArray[np.int64], outline: Outline) -> Float
     taken[at[:, 1], at[:, 0]] = True
     owner = np.zeros((size, size), np.int64)
     owner[at[:, 1], at[:, 0]] = np.arange(len(at))
-    away, border = _nearest(taken)
+    away, nearest = nearest_pixel(taken)
     x, y = outline.pixels.T
     empty = away[y, x] > np.sqrt(len(outline.pixels) / len(places)) + _GAP
     x, y = x[empty], y[empty]
-    column, row = border[y, x].T
-    pulling = owner[row, column]
+    pulling = owner.ravel()[nearest[y, x]]
     counts = np.bincount(pulling, minlength=len(places))[:, None]
     sums = np.stack([np.bincount(pulling, place, len(places)) for place in (x, y)], 1)
     return np.where(counts > 0, sums / np.maximum(counts, 1) - places, 0)
-
-
-def _nearest(there: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(S, S) distance in pixels from the nearest one that is there, and (S, S, 2) its column and row."""
-    away, numbers = cv2.distanceTransformWithLabels(
-        (~there).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    labels = np.asarray(numbers, np.int64)
-    rows, columns = np.nonzero(there)
-    places = np.zeros((int(labels.max()) + 1, 2), np.int64)
-    places[labels[rows, columns]] = np.stack([columns, rows], 1)
-    return np.asarray(away, np.float32), places[labels]
 
 
 def _inside(places: Floats, size: int) -> NDArray[np.int64]:

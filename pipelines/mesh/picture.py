@@ -91,7 +91,7 @@ def discs(
         places, depth, colours = places[some], depth[some], None if colours is None else colours[some]
     wide = size * _SUPERSAMPLING
     places = places * _SUPERSAMPLING
-    near = float(np.median(depth)) / np.maximum(depth, 0.2) if len(depth) else depth
+    near = float(np.median(depth)) / np.maximum(depth, 0.2)
     radius = np.clip(0.3 * wide / np.sqrt(max(len(places), 1)), 2.0, 0.02 * wide) * near
     tints = np.full((len(places), 3), 115.0) if colours is None else np.asarray(colours, np.float64)
     tints = tints * (1 - 0.35 * (depth - depth.min()) / (np.ptp(depth) + 1e-9))[:, None]

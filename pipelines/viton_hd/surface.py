@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.core.nearest import nearest_pixel
 from pipelines.person.garment.cutout import nearest_fill
 from pipelines.person.garment.warp import LEFT_SLEEVE, RIGHT_SLEEVE, TORSO
 from pipelines.viton_hd.conditioning import SKIN, disc
@@ -63,15 +64,8 @@ def extended(cloth: NDArray[np.float32], trust: Plane, where: Plane) -> NDArray[
     """
     if not trust.any():
         return cloth
-    _, labels = cv2.distanceTransformWithLabels(
-        (~trust).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    index = np.asarray(labels, np.int32)
-    rows, columns = np.nonzero(trust)
-    place = np.zeros((int(index.max()) + 1, 2), np.int32)
-    place[index[rows, columns]] = np.stack([rows, columns], 1)
     need = np.nonzero(where & ~trust)
-    rim = place[index[need]]
+    rim = np.stack(divmod(nearest_pixel(trust)[1][need], trust.shape[1]), 1)
     mirrored = 2 * rim - np.stack(need, 1)
     inside = np.asarray(((mirrored >= 0) & (mirrored < trust.shape)).all(1))
     mirrored = np.where(inside[:, None], mirrored, rim)

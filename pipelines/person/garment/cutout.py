@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.errors import InputError
+from pipelines.core.nearest import nearest_pixel
 from pipelines.core.types import Finding, Image, Mask
 from pipelines.person.garment.graphcut import Coded, candidates, encode, opened, refine, score, texture_of
 from pipelines.person.garment.matte import matte
@@ -278,10 +279,4 @@ def nearest_fill(image: NDArray[Value], known: NDArray[np.bool_]) -> NDArray[Val
     """Give every pixel that is not ``known`` the colour of the nearest one that is."""
     if known.all() or not known.any():
         return image.copy()
-    _, index = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.asarray(index, np.int32)
-    colours = np.zeros((int(nearest.max()) + 1, 3), image.dtype)
-    colours[nearest[known]] = image[known]
-    return colours[nearest]
+    return image.reshape(-1, 3)[nearest_pixel(known)[1]]
